@@ -1,0 +1,40 @@
+"""manyminima: train once, get an ensemble.
+
+Keras takes seconds to import, so nothing here imports it: every public name is fetched from its module when it is first
+used (PEP 562). Reports, metrics and the command line's help therefore work without Keras and without a backend.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_MODULES = ("combine", "datasets", "diversity", "metrics", "plots", "recipes", "schedules", "selection", "when", "zoo")
+_NAMES = {
+    "Collect": "training.collect",
+    "Ensemble": "inference.ensemble",
+    "Snapshots": "runs.snapshots",
+    "load": "inference.ensemble",
+    "report": "reporting.report",
+}
+
+__all__ = sorted([*_MODULES, *_NAMES])  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from manyminima import combine, datasets, diversity, metrics, plots, recipes, schedules, selection, when, zoo
+    from manyminima.inference.ensemble import Ensemble, load
+    from manyminima.reporting.report import report
+    from manyminima.runs.snapshots import Snapshots
+    from manyminima.training.collect import Collect
+
+
+def __getattr__(name: str):
+    if name in _MODULES:
+        return import_module(f"manyminima.{name}")
+    if name in _NAMES:
+        return getattr(import_module(f"manyminima.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'manyminima' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__():
+    return [*__all__, "__version__"]
