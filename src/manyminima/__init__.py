@@ -14,7 +14,7 @@ _NAMES = {
     "Collect": "training.collect",
     "Ensemble": "inference.ensemble",
     "Snapshots": "runs.snapshots",
-    "load": "inference.ensemble",
+    "load": "inference.loading",
     "report": "reporting.report",
 }
 
@@ -22,7 +22,8 @@ __all__ = sorted([*_MODULES, *_NAMES])  # pyright: ignore[reportUnsupportedDunde
 
 if TYPE_CHECKING:
     from manyminima import combine, datasets, diversity, metrics, plots, recipes, schedules, selection, when, zoo
-    from manyminima.inference.ensemble import Ensemble, load
+    from manyminima.inference.ensemble import Ensemble
+    from manyminima.inference.loading import load
     from manyminima.reporting.report import report
     from manyminima.runs.snapshots import Snapshots
     from manyminima.training.collect import Collect

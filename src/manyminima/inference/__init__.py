@@ -1,0 +1,1 @@
+"""From members to one array of predictions. The last folder that imports Keras."""

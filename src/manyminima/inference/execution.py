@@ -1,0 +1,120 @@
+"""How members run: the only place that asks which backend is at work.
+
+- "stacked": all members in one program, vectorised over a leading axis. Best for small dense networks.
+- "mapped": one compiled program that goes through the members one after the other (JAX).
+- "looped": one compiled forward pass, called once for each member with that member's weights.
+
+The choice is a static rule, never a stopwatch: what a program computes must not depend on how busy the machine was. The
+model's own variables are not written to; each member's weights stand in for them in a `StatelessScope`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+
+__all__ = ["Execution", "choose", "compile_members"]
+
+Execution = Literal["stacked", "mapped", "looped"]
+Weights = Sequence[np.ndarray]
+
+# What vmap is known to handle on torch and TensorFlow; anything else is looped there.
+_DENSE_ONLY = (
+    "Activation", "BatchNormalization", "Concatenate", "Dense", "Dropout", "ELU", "Flatten", "Functional", "GaussianDropout",
+    "GaussianNoise", "InputLayer", "LayerNormalization", "LeakyReLU", "Normalization", "ReLU", "Rescaling", "Reshape",
+    "Sequential", "Softmax",
+)  # fmt: skip
+
+
+def choose(model: keras.Model, wanted: str = "auto") -> Execution:
+    """Return how the members of `model` run on this machine; any choice but "auto" is checked and returned."""
+    backend = keras.backend.backend()
+    if wanted != "auto":
+        if wanted not in get_args(Execution) or (wanted == "mapped" and backend != "jax"):
+            raise ValueError(
+                f'execution="{wanted}" is not available on {backend}: choose "auto", "stacked", "looped"'
+                + (' or "mapped".' if backend == "jax" else ' ("mapped" needs JAX).')
+            )
+        return wanted  # pyright: ignore[reportReturnType]
+    names = [type(layer).__name__ for layer in model._flatten_layers()]
+    if backend == "jax":
+        # vmap turns convolutions into grouped ones, which are slow on a CPU.
+        return "mapped" if any("Conv" in name for name in names) and _on_cpu() else "stacked"
+    return "stacked" if set(names) <= {*_DENSE_ONLY, type(model).__name__} and names else "looped"
+
+
+def _on_cpu() -> bool:
+    import jax
+
+    return jax.default_backend() == "cpu"
+
+
+def compile_members(model: keras.Model, members: Sequence[Weights], how: Execution) -> Callable[[Any], Any]:
+    """Return a function from a batch of inputs to the outputs of every member.
+
+    Each array of the outputs has the shape (members, examples, ...). The function is compiled once for each shape of
+    inputs, whatever the number of members.
+    """
+    forward = _forward(model)
+    run = {"jax": _jax, "torch": _torch, "tensorflow": _tensorflow}[keras.backend.backend()](forward, how)
+    dtypes = [keras.backend.standardize_dtype(v.dtype) for v in model.weights]
+    if how == "looped":
+        tensors = [[_tensor(w, dtype) for w, dtype in zip(member, dtypes, strict=True)] for member in members]
+    else:
+        tensors = [_tensor(np.stack(arrays), dtype) for *arrays, dtype in zip(*members, dtypes, strict=True)]
+
+    def outputs(x: Any) -> Any:
+        x = keras.tree.map_structure(_tensor, x)
+        if how == "looped":
+            single = [keras.tree.map_structure(_numpy, run(weights, x)) for weights in tensors]
+            return keras.tree.map_structure(lambda *leaves: np.stack(leaves), *single)
+        return keras.tree.map_structure(_numpy, run(tensors, x))
+
+    return outputs
+
+
+def _forward(model: keras.Model) -> Callable:
+    def forward(weights, x):
+        with keras.StatelessScope(state_mapping=list(zip(model.weights, weights, strict=True))):
+            return model(x, training=False)
+
+    return forward
+
+
+def _jax(forward: Callable, how: Execution) -> Callable:
+    import jax
+
+    if how == "stacked":
+        return jax.jit(jax.vmap(forward, in_axes=(0, None)))
+    if how == "mapped":
+        return jax.jit(lambda weights, x: jax.lax.map(lambda member: forward(member, x), weights))
+    return jax.jit(forward)
+
+
+def _torch(forward: Callable, how: Execution) -> Callable:
+    import torch
+
+    run = torch.func.vmap(forward, in_dims=(0, None)) if how == "stacked" else forward
+
+    def without_gradients(weights, x):
+        with torch.no_grad():
+            return run(weights, x)
+
+    return without_gradients
+
+
+def _tensorflow(forward: Callable, how: Execution) -> Callable:
+    import tensorflow as tf
+
+    if how == "stacked":
+        return tf.function(lambda weights, x: tf.vectorized_map(lambda member: forward(member, x), weights))
+    return tf.function(forward)
+
+
+def _tensor(array: Any, dtype: str | None = None):
+    return keras.ops.convert_to_tensor(array, dtype=dtype)
+
+
+def _numpy(tensor) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(tensor), "float32")

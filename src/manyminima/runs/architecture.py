@@ -1,0 +1,144 @@
+"""A model as data: what a run records of it, and how it is built again from nothing but the run.
+
+Rebuilding never executes code out of the files. Keras would import any module that a config names; here every class must
+be Keras's own or registered by the user's program beforehand, and pickled lambdas need the user's explicit word.
+"""
+
+import contextlib
+import random
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+__all__ = ["check_weights", "describe", "rebuild", "summarise", "untouched_random_state", "variables"]
+
+
+def variables(model: keras.Model) -> list[dict[str, Any]]:
+    """Return path, shape, dtype and trainability of each of `model.weights`, in their order."""
+    return [
+        {
+            "path": v.path,
+            "shape": list(v.shape),
+            "dtype": keras.backend.standardize_dtype(v.dtype),
+            "trainable": v.trainable,
+        }
+        for v in model.weights
+    ]
+
+
+def summarise(model: keras.Model) -> dict[str, Any]:
+    """Return a model's name and its number of parameters."""
+    return {"name": model.name, "parameters": int(sum(np.prod(v.shape) for v in model.weights))}
+
+
+def describe(model: keras.Model, custom_objects: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return name, number of parameters and config of a model, after proving that it can be built again from them.
+
+    Raises:
+        ValueError: the model cannot be rebuilt; the message says what to register, or the way out.
+    """
+    about = summarise(model)
+    try:
+        config = keras.saving.serialize_keras_object(model)
+        config.pop("compile_config", None)  # losses and metrics are not needed to predict, and may be anything
+        twin = rebuild({**about, "config": config}, custom_objects)
+        check_weights(variables(twin), variables(model), "its rebuilt twin", model.name)
+    except Exception as error:
+        raise ValueError(
+            f"model '{model.name}' could not be rebuilt from a run: {error}\n"
+            f"Make its classes serialisable (get_config, and @keras.saving.register_keras_serializable()), or train with "
+            f"into=mm.Snapshots(path, rebuild=False) and predict with mm.Ensemble(model, mm.Snapshots(path))."
+        ) from error
+    return {**about, "config": config}
+
+
+def rebuild(
+    about: Mapping[str, Any] | None, custom_objects: Mapping[str, Any] | None = None, *, safe_mode: bool = True
+) -> keras.Model:
+    """Build a model from what a run recorded; its weights are fresh.
+
+    Args:
+        about: the run's "model" entry.
+        custom_objects: classes and functions by name, beside those registered with Keras.
+        safe_mode: refuse pickled lambdas, which execute code from the file.
+    """
+    if not about or "config" not in about:
+        raise ValueError(
+            "this run does not hold its model's architecture. Build the model and write mm.Ensemble(model, mm.Snapshots(path))."
+        )
+    _vet(about["config"], dict(custom_objects or {}), safe_mode)
+    with untouched_random_state():
+        return keras.saving.deserialize_keras_object(
+            about["config"], custom_objects=dict(custom_objects or {}), safe_mode=safe_mode
+        )
+
+
+def _vet(config: Any, custom_objects: Mapping[str, Any], safe_mode: bool) -> None:
+    """Refuse a config that would run code or needs a class nobody has registered, before anything is built."""
+    known = {**keras.saving.get_custom_objects(), **custom_objects}
+    missing = set()
+    for entry in _entries(config):
+        name, module = entry["class_name"], entry.get("module")
+        if name == "__lambda__" and safe_mode:
+            raise ValueError(
+                "the model contains a Lambda layer whose code is stored in the run. If you trust where the run comes from: "
+                "mm.load(path, safe_mode=False). Better: replace the lambda by a registered function or a layer."
+            )
+        registered = entry["config"] if name == "function" else entry.get("registered_name")
+        ours = registered in known or name in known or name.startswith("__")
+        if not ours and module is not None and module != "builtins" and module.split(".")[0] != "keras":
+            missing.add(f"{module}.{entry['config'] if name == 'function' else name}")
+    if missing:
+        raise ValueError(
+            f"the model uses {', '.join(sorted(missing))}, which Keras does not know. Import the module that defines it and "
+            f"decorate it with @keras.saving.register_keras_serializable(), or pass custom_objects={{...}}."
+        )
+
+
+def _entries(config: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(config, Mapping):
+        if isinstance(config.get("class_name"), str) and "config" in config:
+            yield config
+        children = config.values()
+    else:
+        children = config if isinstance(config, list | tuple) else ()
+    for child in children:
+        yield from _entries(child)
+
+
+def check_weights(found: Sequence[Mapping], expected: Sequence[Mapping], where: str, model: str) -> None:
+    """Compare two lists of variables by shape, in order; paths serve the message only.
+
+    Raises:
+        ValueError: they differ; the message names the first difference.
+    """
+    pairs = list(zip(found, expected, strict=False))
+    first = next((i for i, (a, b) in enumerate(pairs) if list(a["shape"]) != list(b["shape"])), None)
+    if first is None and len(found) == len(expected):
+        return
+    text = f"{where} holds {len(found)} arrays, and model '{model}' has {len(expected)}."
+    if first is not None:
+        a, b = pairs[first]
+        path = re.sub(r"_\d+(?=/)", "", b.get("path") or a.get("path") or "?")
+        text += f" The first difference is array {first}, '{path}': {tuple(a['shape'])} there, {tuple(b['shape'])} in the model."
+    raise ValueError(f"{text} Rebuild the model that was trained in that run, or collect again.")
+
+
+@contextlib.contextmanager
+def untouched_random_state():
+    """Leave the global random generators as they were: building layers draws seeds from them."""
+    python = random.getstate()
+    numpy = np.random.get_state()  # noqa: NPY002
+    torch = sys.modules.get("torch")
+    state = torch.get_rng_state() if torch else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        if torch:
+            torch.set_rng_state(state)

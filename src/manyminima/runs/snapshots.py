@@ -1,0 +1,200 @@
+"""A run on disk: the fold that writes members while training goes on, and the sequence that reads them afterwards."""
+
+import datetime
+import os
+import platform
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import manyminima
+from manyminima.runs import tasks
+from manyminima.runs.format import (
+    FORMAT,
+    MEMBER_NAME,
+    Member,
+    Weights,
+    member_file,
+    read_json,
+    read_member,
+    write_json,
+    write_member,
+)
+
+__all__ = ["Snapshots"]
+
+
+class Snapshots:
+    """The members of one run in a directory, oldest first: a list of arrays each, in the order of `model.weights`.
+
+    As `into=` of `Collect` it writes every member the moment it is collected. Afterwards it reads: `len`, iteration,
+    `snapshots[-1]`, `snapshots.members` (step, epoch, logs of each). Files are checked against their hashes when read.
+
+    Args:
+        path: the directory; created when training starts. One that holds a run already is never written to.
+        data: what the run should record about its data (JSON: source, split, seed, classes).
+        rebuild: whether the run must be able to rebuild its model. With False, models that Keras cannot serialise
+            can be trained too; predict with `Ensemble(model, Snapshots(path))` then.
+
+    Raises:
+        FileExistsError: on the first write, if the directory already holds a run.
+        ValueError: on reading, naming each file that is truncated, altered, renamed or of another run.
+    """
+
+    def __init__(self, path: str | os.PathLike, *, data: Mapping[str, Any] | None = None, rebuild: bool = True):
+        self.path = Path(path)
+        self.rebuild = rebuild
+        self._data = dict(data) if data is not None else None
+        self._run: dict[str, Any] | None = None  # run.json, once written or read
+        self._written: list[Member] = []
+
+    def __repr__(self):
+        return f"Snapshots({str(self.path)!r})"
+
+    # -- writing: a fold ---------------------------------------------------------------------------------------------
+
+    def begin(self, run: Mapping[str, Any]) -> None:
+        """Claim the directory and write `run.json`; called once, before training."""
+        held = [p for p in (*self.path.glob("members/*.safetensors"), self.path / "best.safetensors") if p.exists()]
+        if held:
+            raise FileExistsError(
+                f"'{self.path}' already holds a run ({held[0].name} is there), and a run is never overwritten. "
+                f"Choose another directory, or delete it first."
+            )
+        try:
+            (self.path / "members").mkdir(
+                parents=True, exist_ok=True
+            )  # a run that ended before its first member is none
+            self._run = {"format": FORMAT, "run_id": uuid.uuid4().hex, "created": _now(), **run, "data": self._data}
+            self._run["versions"] = {"manyminima": manyminima.__version__, **_machine(), **run.get("versions", {})}
+            write_json(self.path / "run.json", self._run)
+        except OSError as error:
+            raise OSError(
+                f"cannot write a run to '{self.path}': {error}. Choose a directory that can be written to."
+            ) from error
+        self._written = []
+        self._write_index()
+
+    def add(self, weights: Weights, step: int, *, epoch: float | None = None, logs: Mapping | None = None) -> None:
+        """Write one member: `weights` in the order of `model.weights`, collected after `step` batches."""
+        if self._run is None:
+            self.begin({"variables": [{"path": "", **_shape(w)} for w in weights]})
+        member = Member(member_file(step), step=int(step), epoch=epoch, logs=dict(logs or {}))
+        self._written.append(write_member(self.path, self.run["run_id"], member, weights))
+        self._write_index()
+
+    def add_best(self, weights: Weights, step: int, *, epoch: float | None = None, logs: Mapping | None = None) -> None:
+        """Replace the best single model, which is kept apart from the members."""
+        member = Member("best.safetensors", step=int(step), epoch=epoch, kind="best", logs=dict(logs or {}))
+        write_member(self.path, self.run["run_id"], member, weights)
+
+    def _write_index(self) -> None:
+        members = [asdict(m) for m in self._written]
+        write_json(self.path / "index.json", {"format": FORMAT, "run_id": self.run["run_id"], "members": members})
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """What `run.json` says: recipe, model, variables, task, data, versions."""
+        if self._run is None:
+            try:
+                self._run = read_json(self.path / "run.json")
+            except (FileNotFoundError, NotADirectoryError):
+                raise FileNotFoundError(
+                    f"'{self.path}' holds no run: there is no run.json in it. Expected a directory that "
+                    f'Collect(recipe, into="{self.path}") or `manyminima train` has written.'
+                ) from None
+        return self._run
+
+    @property
+    def members(self) -> list[Member]:
+        """The members as the index knows them, oldest first; sorted by (step, replica), never by name or file time.
+
+        A complete file that the index does not name yet, because the run died between the two writes, is counted.
+        """
+        index = read_json(self.path / "index.json")
+        if index.get("run_id") != self.run["run_id"]:
+            raise ValueError(
+                f"'{self.path / 'index.json'}' belongs to another run than run.json. Restore the right one."
+            )
+        members = {m["file"]: Member(**m) for m in index["members"]}
+        for file in sorted(self._files() - members.keys()):
+            members[file] = read_member(self.path, self.run["run_id"], file)[0]
+        return sorted(members.values(), key=lambda m: (m.step, m.replica))
+
+    def _files(self) -> set[str]:
+        found = {f"members/{p.name}" for p in (self.path / "members").iterdir() if not p.name.endswith(".tmp")}
+        for file in found:
+            if not MEMBER_NAME.fullmatch(Path(file).name):
+                raise ValueError(
+                    f"'{self.path / file}' is not a member of this run: members are called like {member_file(800)}. "
+                    f"Move it out of the run."
+                )
+        return found
+
+    def _read(self, member: Member) -> list[np.ndarray]:
+        if not MEMBER_NAME.fullmatch(member.file.removeprefix("members/")):
+            raise ValueError(f"'{self.path / 'index.json'}' names '{member.file}', which no member is called.")
+        found, arrays = read_member(self.path, self.run["run_id"], member.file)
+        if member.hash != found.hash:
+            raise ValueError(
+                f"'{self.path / member.file}' is not the file that the run wrote: its hash differs from the index. "
+                f"Restore it from a copy."
+            )
+        return arrays
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[list[np.ndarray]]:
+        for member in self.members:
+            yield self._read(member)
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        return self._read(self.members[index])
+
+    @property
+    def best(self) -> tuple[Member, list[np.ndarray]]:
+        """The best single model by the monitored log, with its weights; it is not one of the members."""
+        if not (self.path / "best.safetensors").exists():
+            raise FileNotFoundError(f"'{self.path}' keeps no best model: collect with Collect(…, best=\"val_loss\").")
+        return read_member(self.path, self.run["run_id"], "best.safetensors")
+
+    def problems(self) -> list[str]:
+        """Read every file and say what is wrong, one sentence for each damaged, missing or foreign one; [] if all is well."""
+        found = []
+        try:
+            members = self.members
+        except (ValueError, OSError) as error:
+            return [str(error)]
+        for member in members:
+            try:
+                self._read(member)
+            except (ValueError, OSError) as error:
+                found.append(str(error))
+        return found
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """All that is known about the run and its members, as plain data for reports; no arrays are read."""
+        run = {k: v for k, v in self.run.items() if k not in ("format", "variables")}
+        run["task"] = ", ".join(str(task) for task in tasks.from_json(run.get("tasks")).values() if task)
+        run["model"] = {k: v for k, v in (run.get("model") or {}).items() if k != "config"} or None
+        return {"path": str(self.path), **run, "members": [asdict(m) for m in self.members]}
+
+
+def _shape(array: np.ndarray) -> dict[str, Any]:
+    return {"shape": list(array.shape), "dtype": array.dtype.name}
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _machine() -> dict[str, str]:
+    return {"python": platform.python_version(), "numpy": np.__version__, "platform": platform.platform(terse=True)}

@@ -1,0 +1,1 @@
+"""Collecting members while `model.fit` runs."""

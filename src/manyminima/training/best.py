@@ -1,0 +1,41 @@
+"""Which of two epochs is better, by one of Keras's logs."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Best"]
+
+_HIGHER = ("accuracy", "acc", "auc", "precision", "recall", "f1_score", "fbeta_score", "iou", "r2_score", "similarity")
+_LOWER = ("loss", "error", "crossentropy", "mse", "mae", "rmse", "divergence")
+
+
+class Best:
+    """The best value of one log so far.
+
+    Args:
+        monitor: the log's name, such as "val_loss"; "min:name" or "max:name" where the name does not tell the direction.
+    """
+
+    def __init__(self, monitor: str):
+        direction, _, name = monitor.rpartition(":")
+        if not direction:
+            direction = "max" if name.endswith(_HIGHER) else "min" if name.endswith(_LOWER) else ""
+        if direction not in ("min", "max"):
+            raise ValueError(
+                f'best={monitor!r} does not say whether higher or lower is better: write "max:{name}" or "min:{name}".'
+            )
+        self.name, self._sign, self._value = name, 1 if direction == "min" else -1, math.inf
+
+    def improved_by(self, logs: Mapping[str, Any]) -> bool:
+        """Take in one epoch's logs; tell whether they are the best so far. NaN never is."""
+        if self.name not in logs:
+            raise ValueError(
+                f"best={self.name!r} is not among the logs: {', '.join(sorted(logs))}. "
+                f"Name one of these, or pass validation_data= to fit."
+            )
+        value = self._sign * float(logs[self.name])
+        if not value < self._value:
+            return False
+        self._value = value
+        return True

@@ -1,0 +1,206 @@
+"""The one callback: drive the learning rate as a recipe says, and hand the weights to folds when it says so."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from manyminima.recipes import Recipe
+from manyminima.runs import tasks
+from manyminima.runs.architecture import describe, summarise
+from manyminima.runs.format import Member
+from manyminima.runs.snapshots import Snapshots
+from manyminima.training import rate
+from manyminima.training.best import Best
+from manyminima.training.memory import Memory
+from manyminima.training.record import describe_run
+
+__all__ = ["Collect"]
+
+
+class Collect(keras.callbacks.Callback):
+    """Collects members during one `model.fit`, and drives the learning rate if the recipe has a schedule.
+
+    The schedule runs inside the compiled training step, counted in batches from the start of this `fit`; it takes the
+    place of the optimizer's own learning rate, which is back afterwards. (After an exception it is put back by the next
+    Collect.) Momentum and moments are kept at restarts. The model itself ends with the weights of its last step.
+
+    Epoch logs, and so `History`, gain "learning_rate" (of the epoch's last batch); `history.members` lists every member
+    with its step, epoch and logs.
+
+    Args:
+        recipe: one of `mm.recipes`, or any object with `plan(epochs, steps_per_epoch)`.
+        into: where members go: a directory, a fold (anything with `add(weights, step, *, epoch, logs)`), or a list of
+            these; None keeps them in memory, `Ensemble(model, collect.members)`.
+        best: a log to watch at epoch ends, such as "val_loss", or "max:val_kappa" to name the direction. The best single
+            model is kept apart from the members.
+        task: "multiclass", "binary", "multilabel" or "regression"; a dict for several outputs. None infers it from the loss.
+        from_logits: whether outputs are logits; None takes it from the loss.
+
+    Raises:
+        ValueError: before training, if the recipe does not fit the run, the optimizer or the other callbacks.
+        FileExistsError: before training, if a directory already holds a run.
+
+    Example:
+        model.fit(x, y, epochs=60, callbacks=[mm.Collect(mm.recipes.snapshot(cycles=5, peak=0.1), into="runs/x")])
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        into: Any = None,
+        *,
+        best: str | None = None,
+        task: str | Mapping[str, str] | None = None,
+        from_logits: bool | None = None,
+    ):
+        super().__init__()
+        if not hasattr(recipe, "plan"):
+            raise TypeError(f"expected a recipe, such as mm.recipes.snapshot(cycles=5, peak=0.1), got {recipe!r}.")
+        self.recipe = recipe
+        self.folds = _folds(into)
+        self._best = Best(best) if best else None
+        self._task, self._from_logits = task, from_logits
+        self._driver: rate.Driver | None = None
+
+    @property
+    def members(self):
+        """The first fold: iterate over it for the members' weights."""
+        return self.folds[0]
+
+    # -- before the first batch --------------------------------------------------------------------------------------
+
+    def on_train_begin(self, logs=None):
+        """Remember that this `fit` is not prepared yet."""
+        self._prepared = False
+        self._siblings = rate.siblings(self)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Prepare on the first epoch: only now is it known how many there will be, `initial_epoch` considered."""
+        if not self._prepared:
+            self._prepare(self.model, epochs=self.params["epochs"] - epoch)
+        self._last_batch = 0
+
+    def _prepare(self, model: keras.Model, epochs: int) -> None:
+        steps = self.params["steps"]
+        if steps is None:
+            raise ValueError(
+                "the number of steps per epoch is unknown, so cycles cannot be placed. "
+                "Pass steps_per_epoch= to fit, or give it data with a length."
+            )
+        rate.remove_leftover(model, self._siblings)
+        recipe = rate.with_peak(self.recipe, model.optimizer)
+        plan = recipe.plan(epochs, steps)
+        due = [n for n in range(1, epochs * steps + 1) if plan.when(n)]
+        self._check_due(recipe, due, steps, model.steps_per_execution)
+        if plan.lr is not None:
+            rate.check_alone(self, model.optimizer, self._siblings)
+        run = describe_run(recipe, plan, model, due, epochs=epochs, steps=steps)
+        run["tasks"] = tasks.to_json(tasks.of_model(model, self._task, self._from_logits))
+        self._claim(model, run)
+        self._steps, self._due, self._step = steps, due, 0
+        self._collected: list[Member] = []
+        self._next_due = due[0]
+        if plan.lr is not None:
+            self._driver = rate.Driver.install(model, plan.lr, owner=self)
+        self._prepared = True
+
+    @staticmethod
+    def _check_due(recipe, due: list[int], steps: int, together: int) -> None:
+        if not due:
+            raise ValueError(f"{recipe} collects nothing in this run. Ask for at least one member.")
+        missed = [n for n in due if n % steps % together]
+        if missed:
+            raise ValueError(
+                f"{recipe} collects after step {missed[0]}, but the model is compiled with steps_per_execution={together}, "
+                f"and Keras cannot be stopped between. Expected multiples of {together} within each epoch of {steps} steps: "
+                f"compile with steps_per_execution=1, or change the number of cycles or epochs."
+            )
+
+    def _claim(self, model: keras.Model, run: dict[str, Any]) -> None:
+        """Announce the run to every fold, with the architecture for those that want to rebuild the model."""
+        rebuilt = any(getattr(fold, "rebuild", False) for fold in self.folds)
+        run["model"] = describe(model) if rebuilt else summarise(model)
+        for fold in self.folds:
+            if hasattr(fold, "begin"):
+                fold.begin(run)
+
+    # -- while training ----------------------------------------------------------------------------------------------
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Collect what was due after the batch before.
+
+        Not in `on_train_batch_end`: overriding that one turns Keras's asynchronous dispatch off, and costs half as much
+        again on JAX even when it does nothing. `self.model` is touched only when a member is due, for the same reason.
+        """
+        self._last_batch = batch
+        if self._step + batch == self._next_due:
+            model = self.model
+            self._collect(model, self._step + batch, model.get_metrics_result())
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Collect what is due at the epoch's end, with validation logs; keep the best; complete the logs."""
+        logs = {} if logs is None else logs
+        model = self.model
+        # A callback may have ended the epoch early, and steps_per_execution batches run at once.
+        self._step += min(self._steps, self._last_batch + model.steps_per_execution)
+        if self._driver is not None:
+            self._driver.check_untouched()
+            logs["learning_rate"] = self._driver.schedule(self._step - 1)
+        if self._step == self._next_due:
+            self._collect(model, self._step, logs)
+        if self._best is not None and self._best.improved_by(logs):
+            self._keep_best(model, logs)
+
+    def _collect(self, model: keras.Model, step: int, logs: Mapping[str, Any]) -> None:
+        about = {"epoch": step / self._steps, "logs": {k: float(v) for k, v in logs.items()}}
+        weights = model.get_weights()
+        for fold in self.folds:
+            fold.add(weights, step, **about)
+        member = Member("", step, **about, bytes=sum(w.nbytes for w in weights))
+        self._collected.append(member)
+        self._next_due = next((n for n in self._due if n > step), None)
+        self._say(_line(member, len(self._collected), len(self._due)))
+
+    def _keep_best(self, model: keras.Model, logs: Mapping[str, Any]) -> None:
+        about = {"epoch": self._step / self._steps, "logs": {k: float(v) for k, v in logs.items()}}
+        weights = model.get_weights()
+        for fold in self.folds:
+            if hasattr(fold, "add_best"):
+                fold.add_best(weights, self._step, **about)
+
+    def on_train_end(self, logs=None):
+        """Put the optimizer's rate back, and say what was not collected."""
+        if self._driver is not None:
+            self._driver.remove()
+            self._driver = None
+        if self._prepared:
+            if len(self._collected) < len(self._due):
+                self._say(
+                    f"training ended at step {self._step}: {len(self._collected)} of {len(self._due)} members were collected"
+                )
+            self._model.history.members = list(self._collected)
+
+    def _say(self, line: str) -> None:
+        if self.params.get("verbose"):
+            print(f"\n{line}" if self.params["verbose"] == 1 else line)  # 1 is the progress bar, which ends no line
+
+
+def _folds(into: Any) -> tuple:
+    entries = into if isinstance(into, list | tuple) else (into,)
+    folds = tuple(Memory() if e is None else Snapshots(e) if isinstance(e, str | os.PathLike) else e for e in entries)
+    for fold in folds:
+        if not hasattr(fold, "add") or not hasattr(fold, "__iter__"):
+            raise TypeError(
+                f'into={fold!r} is no directory and no fold (with `add` and iteration): write into="runs/x".'
+            )
+    if not folds:
+        raise ValueError('into=[] names no place for members: write into="runs/x", or into=None for memory.')
+    return folds
+
+
+def _line(member: Member, count: int, total: int) -> str:
+    watched: Sequence[str] = [k for k in ("val_loss", "loss") if k in member.logs]
+    score = f"{watched[0]} {member.logs[watched[0]]:.4g}, " if watched else ""
+    return f"member {count}/{total} at step {member.step}, epoch {member.epoch:.4g}: {score}{member.bytes / 1e6:.2g} MB"

@@ -1,0 +1,120 @@
+"""Whose learning rate the optimizer uses while a recipe drives it. The only file that reaches into Keras's optimizer.
+
+The schedule takes the place of one method of the optimizer, `_get_current_learning_rate`, which every update and the public
+`optimizer.learning_rate` go through. The learning-rate variable stays where it is, tracked and unchanged: what other
+callbacks save in mid-training is an ordinary Keras file, and nothing has to be put back in order afterwards.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras.optimizers.schedules import LearningRateSchedule
+
+__all__ = ["Driver", "check_alone", "remove_leftover", "siblings", "with_peak"]
+
+_HOOK = "_get_current_learning_rate"
+
+
+def _innermost(optimizer):
+    """Return the optimizer that updates the weights; mixed_float16 wraps it for loss scaling."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+class Driver:
+    """A schedule in the place of an optimizer's learning rate, counted from the optimizer's step at installation.
+
+    Under mixed_float16 the optimizer skips steps whose gradients overflow; the schedule waits with it.
+    """
+
+    def __init__(self, model: keras.Model, schedule: Callable, owner: Any):
+        self._model, self.owner = model, owner
+        self._optimizer = _innermost(model.optimizer)
+        self.schedule = schedule
+        self._start = int(keras.ops.convert_to_numpy(self._optimizer._iterations))
+        self._own_rate = self._read_own_rate()
+
+    def __call__(self):
+        """Return the rate of the current step, traced inside the compiled training step."""
+        return self.schedule(keras.ops.convert_to_tensor(self._optimizer._iterations) - self._start)
+
+    @classmethod
+    def install(cls, model: keras.Model, schedule: Callable, owner: Any) -> "Driver":
+        """Put `schedule` in place and have the training step compiled anew: JAX and TensorFlow have traced the old rate."""
+        driver = cls(model, schedule, owner)
+        setattr(driver._optimizer, _HOOK, driver)
+        model.make_train_function(force=True)
+        return driver
+
+    def remove(self) -> None:
+        """Give the optimizer its own rate back."""
+        delattr(self._optimizer, _HOOK)
+        self._model.make_train_function(force=True)
+
+    def check_untouched(self) -> None:
+        """Raise if anything has set the optimizer's learning rate, which would have no effect."""
+        now = self._read_own_rate()
+        if now != self._own_rate:
+            raise ValueError(
+                f"something set the optimizer's learning rate from {self._own_rate:g} to {now:g} while {self.owner.recipe} "
+                f"drives it. Remove the callback that does so, or collect with a recipe that leaves the rate alone: "
+                f"mm.recipes.checkpoints(every=1, last=10)."
+            )
+
+    def _read_own_rate(self) -> float:
+        return float(keras.ops.convert_to_numpy(self._optimizer._learning_rate))
+
+
+def with_peak(recipe, optimizer):
+    """Return the recipe with `peak=None` replaced by the optimizer's present learning rate."""
+    if getattr(recipe, "peak", 0) is not None:
+        return recipe
+    _check_number(recipe, optimizer)
+    return dataclasses.replace(recipe, peak=float(keras.ops.convert_to_numpy(_innermost(optimizer)._learning_rate)))
+
+
+def check_alone(collect, optimizer, others: Sequence) -> None:
+    """Raise if the optimizer or another callback has its own idea of the learning rate."""
+    _check_number(collect.recipe, optimizer)
+    for other in others:
+        rival = isinstance(other, keras.callbacks.LearningRateScheduler | keras.callbacks.ReduceLROnPlateau)
+        if rival or getattr(other, "_driver", None) is not None:
+            raise ValueError(
+                f"both {collect.recipe} and the callback {type(other).__name__} want to set the learning rate. Remove the other "
+                f"callback, or collect with a recipe that leaves the rate alone: mm.recipes.checkpoints(every=1, last=10)."
+            )
+
+
+def _check_number(recipe, optimizer) -> None:
+    rate = _innermost(optimizer)._learning_rate
+    if isinstance(rate, LearningRateSchedule) or not isinstance(rate, keras.Variable):
+        raise ValueError(
+            f"{recipe} drives the learning rate, but the optimizer was compiled with the schedule {type(rate).__name__}. Compile "
+            f"with a number, such as SGD(learning_rate=0.1), or keep the schedule and collect with "
+            f"mm.recipes.checkpoints(every=1, last=10)."
+        )
+
+
+def remove_leftover(model: keras.Model, others: Sequence) -> None:
+    """Put back a rate that an earlier `fit` left behind when it ended in an exception."""
+    driver = vars(_innermost(model.optimizer)).get(_HOOK)
+    if isinstance(driver, Driver) and driver.owner not in others:
+        driver.remove()
+
+
+def siblings(callback) -> list:
+    """Return the other callbacks of the running `fit`.
+
+    Keras hands a callback its model and parameters, never its neighbours; they are read off the caller that is
+    notifying all of them.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        notified = getattr(caller, "callbacks", None) if isinstance(caller, keras.callbacks.CallbackList) else None
+        if notified and callback in notified:
+            return [other for other in notified if other is not callback]
+        frame = frame.f_back
+    return []

@@ -1,0 +1,61 @@
+"""What a run writes down about itself before training."""
+
+import dataclasses
+from importlib import metadata
+from typing import Any
+
+import keras
+import numpy as np
+
+from manyminima.recipes import Plan
+from manyminima.runs.architecture import variables
+
+__all__ = ["describe_run"]
+
+_CURVE_POINTS = 400
+
+
+def describe_run(
+    recipe: Any, plan: Plan, model: keras.Model, due: list[int], *, epochs: int, steps: int
+) -> dict[str, Any]:
+    """Return the body of `run.json`, but for the model's architecture, which is costly and not every fold's business."""
+    return {
+        "recipe": _recipe(recipe),
+        "epochs": epochs,
+        "steps_per_epoch": steps,
+        "collect": due,
+        "lr_curve": _curve(plan, due, epochs * steps),
+        "optimizer": _optimizer(model.optimizer),
+        "variables": variables(model),
+        "versions": _versions(),
+    }
+
+
+def _recipe(recipe: Any) -> dict[str, Any]:
+    fields = dataclasses.fields(recipe) if dataclasses.is_dataclass(recipe) else ()
+    return {"name": type(recipe).__name__, **{field.name: getattr(recipe, field.name) for field in fields}}
+
+
+def _curve(plan: Plan, due: list[int], total: int) -> dict[str, list] | None:
+    """Sample the executed schedule evenly and on both sides of every collection, so that plots show its corners."""
+    if plan.lr is None:
+        return None
+    corners = [t for n in due for t in (n - 1, n) if t < total]
+    steps = np.unique([*np.linspace(0, total - 1, _CURVE_POINTS).astype(int), *corners])
+    return {"steps": steps.tolist(), "rates": [plan.lr(t) for t in steps.tolist()]}
+
+
+def _optimizer(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    config = {k: v for k, v in optimizer.get_config().items() if isinstance(v, int | float | str | bool)}
+    return {"class": type(optimizer).__name__, **config}
+
+
+def _versions() -> dict[str, str]:
+    backend = keras.backend.backend()
+    found = {"keras": keras.__version__, "backend": backend}
+    try:
+        found[backend] = metadata.version(backend)
+    except metadata.PackageNotFoundError:  # tensorflow-cpu and other builds go by other names
+        found[backend] = "unknown"
+    return found

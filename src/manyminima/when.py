@@ -1,0 +1,46 @@
+"""When to collect, as functions of the step: `when(n)` is asked after n batches of this `fit`."""
+
+from dataclasses import dataclass
+
+__all__ = ["At", "Every"]
+
+
+@dataclass(frozen=True)
+class At:
+    """Collect after exactly these numbers of batches.
+
+    Example:
+        >>> [n for n in range(1, 8) if At((3, 6))(n)]
+        [3, 6]
+    """
+
+    steps: tuple[int, ...]
+
+    def __post_init__(self):
+        if list(self.steps) != sorted(set(self.steps)) or not all(n >= 1 for n in self.steps):
+            raise ValueError(f"At({self.steps}): expected ascending numbers of batches, each at least 1.")
+
+    def __call__(self, step: int) -> bool:
+        """Tell whether to collect after `step` batches."""
+        return step in self.steps
+
+
+@dataclass(frozen=True)
+class Every:
+    """Collect after every `interval` batches, once more than `start` batches are done.
+
+    Example:
+        >>> [n for n in range(1, 10) if Every(2, start=4)(n)]
+        [6, 8]
+    """
+
+    interval: int
+    start: int = 0
+
+    def __post_init__(self):
+        if self.interval < 1 or self.start < 0:
+            raise ValueError(f"{self}: expected interval >= 1 and start >= 0, both in batches.")
+
+    def __call__(self, step: int) -> bool:
+        """Tell whether to collect after `step` batches."""
+        return step > self.start and (step - self.start) % self.interval == 0
