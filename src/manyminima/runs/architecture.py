@@ -5,6 +5,7 @@ be Keras's own or registered by the user's program beforehand, and pickled lambd
 """
 
 import contextlib
+import copy
 import random
 import re
 import sys
@@ -71,9 +72,10 @@ def rebuild(
             "this run does not hold its model's architecture. Build the model and write mm.Ensemble(model, mm.Snapshots(path))."
         )
     _vet(about["config"], dict(custom_objects or {}), safe_mode)
+    config = copy.deepcopy(about["config"])  # Keras takes a functional model's config apart while it reads it
     with untouched_random_state():
         return keras.saving.deserialize_keras_object(
-            about["config"], custom_objects=dict(custom_objects or {}), safe_mode=safe_mode
+            config, custom_objects=dict(custom_objects or {}), safe_mode=safe_mode
         )
 
 

@@ -1,0 +1,59 @@
+"""`manyminima evaluate`: what the ensemble is worth beside its own members."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from manyminima.cli.errors import plain_errors
+
+_DATA = "Rows to judge on. Default: the test rows of the run's own data. Another source: all its rows."
+
+
+@plain_errors
+def command(
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")],
+    data: Annotated[str | None, typer.Option(help=_DATA)] = None,
+    html: Annotated[Path | None, typer.Option(help="Where the page goes. Default: RUN/analysis/report.html.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Where the numbers go. Default: RUN/analysis/report.json.")] = None,
+) -> None:
+    """Score the ensemble and each member on rows that nothing was trained or chosen on."""
+    import manyminima as mm
+    from manyminima.cli import backend
+
+    rows = mm.datasets.evaluation_rows(mm.Snapshots(run).about["data"], data)
+    html, json = html or run / "analysis" / "report.html", json or run / "analysis" / "report.json"
+    for path in (html, json):
+        _check_writable(path)
+    backend.choose()
+    ensemble = mm.load(run)
+    report = mm.report(rows.y, ensemble.predict_members(rows.x), run=ensemble)
+    _write(report, html, json)
+    _print(report, rows.text, html, json)
+
+
+def _check_writable(path: Path) -> None:
+    from manyminima.cli.train import check_out
+
+    if path.is_dir():
+        raise IsADirectoryError(f"'{path}' is a directory. Name a file in it: {path / 'report.html'}.")
+    check_out(path.parent / path.stem)
+
+
+def _write(report, html: Path, json: Path) -> None:
+    for path, write in ((html, report.to_html), (json, report.to_json)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+
+
+def _print(report, text: str, html: Path, json: Path) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(f"On {text}:", highlight=False)
+    if hasattr(report, "__rich__") or hasattr(report, "__rich_console__"):
+        console.print(report)
+    else:
+        typer.echo(str(report))
+    console.print(f"Report: {html}", highlight=False, soft_wrap=True)
+    console.print(f"Numbers: {json}", highlight=False, soft_wrap=True)

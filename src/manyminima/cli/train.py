@@ -1,0 +1,117 @@
+"""`manyminima train`: one training run, many members on disk."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from manyminima import recipes
+from manyminima.cli.errors import plain_errors
+from manyminima.cli.recipe_options import make_recipe, with_recipe_options
+from manyminima.datasets.sources import NAMES
+
+if TYPE_CHECKING:
+    from manyminima.datasets import Dataset
+
+_DATA = f"{', '.join(NAMES)}, or an .npz file with x_train, y_train (x_test, y_test), or x, y."
+_MODEL = "mlp, mlp:256,128, cnn, cnn1d, a .keras file, or path/file.py:function, called with (input_shape, classes)."
+_OPTIMIZERS = {"sgd": ("SGD", {"momentum": 0.9}), "adam": ("Adam", {}), "adamw": ("AdamW", {})}
+
+
+@plain_errors
+@with_recipe_options
+def command(
+    data: Annotated[str, typer.Option(help=_DATA)],
+    model: Annotated[str, typer.Option(help=_MODEL)],
+    recipe: Annotated[str, typer.Option(help=f"When to collect members: {', '.join(recipes.__all__)}.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")],
+    out: Annotated[Path, typer.Option(help="Directory of the run; never overwritten.")],
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows in a training step.")] = 32,
+    optimizer: Annotated[str, typer.Option(help="sgd (momentum 0.9), adam or adamw.")] = "sgd",
+    rate: Annotated[float | None, typer.Option(help="The optimizer's learning rate; default: Keras's.")] = None,
+    best: Annotated[str | None, typer.Option(help="Also keep the best single model by this log, as val_loss.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and of the order of the rows.")] = 0,
+    split_seed: Annotated[int, typer.Option(min=0, help="Of the split into training, validation and test.")] = 0,
+    task: Annotated[str, typer.Option(help="multiclass or regression.")] = "multiclass",
+    **recipe_options: Any,
+) -> None:
+    """Train a model once and keep the members that the recipe collects.
+
+    Nothing is evaluated on the test rows: that is what [bold]manyminima evaluate[/bold] is for.
+    """
+    chosen = make_recipe(recipe, recipe_options)
+    check_optimizer(optimizer)
+    check_out(out)
+    from manyminima import datasets
+    from manyminima.cli import backend
+
+    dataset = datasets.load(data, task=task, seed=split_seed)
+    backend.choose()
+    import keras
+
+    from manyminima import zoo
+
+    keras.utils.set_random_seed(seed)
+    network = zoo.build(model, dataset)
+    _compile(network, dataset, optimizer, rate)
+    _fit(network, dataset, chosen, out, epochs=epochs, batch_size=batch_size, seed=seed, best=best)
+
+
+def check_optimizer(name: str) -> None:
+    """Raise a usage error unless the name is one of the optimizers that can be chosen."""
+    if name not in _OPTIMIZERS:
+        raise typer.BadParameter(
+            f"no optimizer {name!r}. Expected one of {', '.join(_OPTIMIZERS)}.", param_hint="--optimizer"
+        )
+
+
+def check_out(out: Path) -> None:
+    """Raise an OSError if nothing can be written there, or if a run is there already, before any work is done."""
+    if (out / "run.json").exists():
+        raise FileExistsError(
+            f"'{out}' already holds a run, which is never overwritten. Choose another --out, or delete it."
+        )
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists() or folder.is_symlink())
+    if not there.is_dir():
+        raise NotADirectoryError(f"cannot write to '{out}': '{there}' is a file. Choose another --out.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"cannot write to '{out}': no permission in '{there}'. Choose another --out, or chmod u+w it."
+        )
+
+
+def _compile(network, dataset: "Dataset", optimizer: str, rate: float | None) -> None:
+    import keras
+
+    name, options = _OPTIMIZERS[optimizer]
+    options = options if rate is None else options | {"learning_rate": rate}
+    regression = dataset.task == "regression"
+    network.compile(
+        optimizer=getattr(keras.optimizers, name)(**options),
+        loss="mse" if regression else "sparse_categorical_crossentropy",
+        metrics=[] if regression else ["accuracy"],
+    )
+
+
+def _fit(network, dataset: "Dataset", recipe, out: Path, *, epochs: int, batch_size: int, seed: int, best: str | None):
+    from rich.console import Console
+
+    import manyminima as mm
+    from manyminima.cli.progress import Progress
+
+    console = Console()
+    rows = ", ".join(f"{n:,} {part}" for part, n in dataset.contract["rows"].items())
+    console.print(f"{dataset.contract['source']}: {rows} rows · {network.name}: {network.count_params():,} parameters")
+    console.print(f"{recipe} · {epochs} epochs of {-(-len(dataset.x_train) // batch_size)} steps", highlight=False)
+    with Progress(console, epochs) as progress:
+        run = mm.Snapshots(out, data=dataset.contract)
+        network.fit(
+            mm.datasets.Batches(dataset.x_train, dataset.y_train, batch_size, seed=seed),
+            validation_data=(dataset.x_val, dataset.y_val),
+            epochs=epochs,
+            shuffle=False,  # the order is that of Batches
+            verbose=0,
+            callbacks=[mm.Collect(recipe, into=[run, progress], best=best), progress.callback],
+        )
+    console.print(f"The run is in {out}. Next: [bold]manyminima evaluate {out}[/bold]", highlight=False, soft_wrap=True)

@@ -1,0 +1,182 @@
+"""Pictures: each function draws on the Axes it is given, or on a figure of its own, and returns the Axes.
+
+A figure of its own is never registered with pyplot, so nothing pops up and nothing has to be closed:
+
+```python
+plots.score_by_size(y, probs).figure.savefig("sizes.png")
+```
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from manyminima import diversity, metrics, selection
+from manyminima.arrays import Pairs, as_problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+__all__ = ["correlation", "disagreement", "learning_rate", "score_by_size"]
+
+BLUE, ORANGE, GREY = "#3f7fc4", "#d07a28", "#8a929b"
+_LARGEST_LABELLED_MATRIX = 12
+
+
+def learning_rate(steps: ArrayLike, rates: ArrayLike, collected: ArrayLike = (), ax: Axes | None = None) -> Axes:
+    """The learning rate of each step, with a dot where a member was collected.
+
+    A member collected at step n has seen n batches, the last of them with the rate of step n - 1: the dot sits there.
+
+    Args:
+        steps: (points,) 0-based steps, increasing.
+        rates: (points,) the rate of each.
+        collected: (members,) the steps at which members were collected.
+        ax: Where to draw. A new figure if None.
+
+    Raises:
+        ValueError: No points, or not one rate per step.
+
+    Example:
+        >>> learning_rate([0, 1, 2, 3], [0.1, 0.01, 0.1, 0.01], [2, 4]).get_xlabel()
+        'step (batches)'
+    """
+    steps, rates, collected = np.asarray(steps), np.asarray(rates), np.asarray(collected, dtype=float)
+    if steps.shape != rates.shape or steps.ndim != 1 or steps.size == 0:
+        raise ValueError(f"steps has shape {steps.shape} and rates {rates.shape}, expected one rate for each step.")
+    ax = _prepared(ax, "Learning rate", "step (batches)", "learning rate")
+    ax.plot(steps, rates, color=BLUE, linewidth=1.6, label="learning rate")
+    if collected.size:
+        at = np.clip(np.searchsorted(steps, collected) - 1, 0, None)
+        ax.vlines(collected, 0, rates[at], color=GREY, linewidth=0.6, linestyle=":")
+        ax.plot(collected, rates[at], "o", color=ORANGE, markersize=6, label="member collected", clip_on=False)
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
+    return ax
+
+
+def score_by_size(y: ArrayLike, probs: ArrayLike, metric: metrics.Metric = metrics.nll, ax: Axes | None = None) -> Axes:
+    """The score of the mean of n members, newest first and oldest first, with each member alone as a dot.
+
+    Args:
+        y: (examples,) labels, or what the task has.
+        probs: (members, examples, classes), oldest member first.
+        metric: One of `manyminima.metrics`.
+        ax: Where to draw. A new figure if None.
+
+    Raises:
+        ValueError: The arrays do not fit together.
+
+    Example:
+        >>> probs = np.array([[[0.5, 0.5]], [[0.9, 0.1]]])
+        >>> score_by_size([0], probs).get_ylabel()
+        'NLL (nats, lower is better)'
+    """
+    newest = selection.scores_by_size(y, probs, metric)
+    oldest = selection.scores_by_size(y, probs, metric, order="oldest")
+    problem = as_problem(y, probs, "regression" if metric.facts.tasks == ("regression",) else None)
+    alone = [metric(problem.y, member) for member in problem.probs]
+    return size_curves(newest, oldest, alone, metric.facts, ax)
+
+
+def size_curves(
+    newest: ArrayLike, oldest: ArrayLike, alone: ArrayLike, facts: metrics.Facts, ax: Axes | None = None
+) -> Axes:
+    """The picture of `score_by_size` from scores that are already there.
+
+    Args:
+        newest: (members,) scores of the n newest members combined.
+        oldest: (members,) scores of the n oldest members combined.
+        alone: (members,) the score of each member, oldest first.
+        facts: What the scores are.
+        ax: Where to draw. A new figure if None.
+    """
+    size = np.arange(1, len(np.asarray(alone)) + 1)
+    unit = f"{facts.unit}, " if facts.unit else ""
+    ax = _prepared(ax, f"{facts.title} against ensemble size", "members combined", "")
+    ax.set_ylabel(f"{facts.label} ({unit}{facts.better} is better)")
+    ax.plot(size, alone, "o", color=GREY, markersize=6, label="n-th member alone (oldest = 1)")
+    ax.plot(size, oldest, "s--", color=ORANGE, linewidth=1.4, markersize=4, label="oldest n combined")
+    ax.plot(size, newest, "o-", color=BLUE, linewidth=1.8, markersize=4, label="newest n combined")
+    _whole_numbers(ax.xaxis)
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def correlation(probs: ArrayLike, ax: Axes | None = None) -> Axes:
+    """A heatmap of the correlation between the members' probabilities, -1..1; lower is more diverse.
+
+    Args:
+        probs: (members, examples, classes).
+        ax: Where to draw. A new figure if None.
+
+    Raises:
+        ValueError: Another number of axes, an empty array, NaN or infinity.
+
+    Example:
+        >>> correlation([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.1, 0.9]]]).get_title("left")
+        'Correlation of probabilities'
+
+    Reference:
+        Huang et al. 2017, Snapshot Ensembles, figure 6.
+    """
+    return _heatmap(diversity.softmax_correlation_matrix(probs), "Correlation of probabilities", "Pearson", ax)
+
+
+def disagreement(probs: ArrayLike, ax: Axes | None = None) -> Axes:
+    """A heatmap of the share of examples on which two members predict different classes, 0..1; higher is more diverse.
+
+    Args:
+        probs: (members, examples, classes).
+        ax: Where to draw. A new figure if None.
+
+    Raises:
+        ValueError: Another number of axes, an empty array, NaN or infinity.
+
+    Example:
+        >>> disagreement([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.1, 0.9]]]).get_title("left")
+        'Disagreement of members'
+
+    Reference:
+        Fort et al. 2019, Deep Ensembles: A Loss Landscape Perspective, figure 3.
+    """
+    return _heatmap(diversity.disagreement_matrix(probs), "Disagreement of members", "share of examples", ax)
+
+
+def _heatmap(matrix: Pairs, title: str, unit: str, ax: Axes | None) -> Axes:
+    ax = _prepared(ax, title, "member (oldest = 1)", "member (oldest = 1)", width=5.2, height=4.4)
+    ax.grid(False)
+    first, last = 0.5, len(matrix) + 0.5
+    image = ax.imshow(matrix, cmap="Blues", extent=(first, last, last, first))
+    ax.figure.colorbar(image, ax=ax, label=unit, fraction=0.046, pad=0.04)
+    _whole_numbers(ax.xaxis)
+    _whole_numbers(ax.yaxis)
+    if len(matrix) <= _LARGEST_LABELLED_MATRIX:
+        middle = (matrix.min() + matrix.max()) / 2
+        for (row, column), value in np.ndenumerate(matrix):
+            ink = "white" if value > middle else "black"
+            ax.text(column + 1, row + 1, f"{value:.3f}", ha="center", va="center", fontsize="small", color=ink)
+    return ax
+
+
+def _prepared(ax: Axes | None, title: str, xlabel: str, ylabel: str, width: float = 7.0, height: float = 3.4) -> Axes:
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=(width, height), layout="constrained").subplots()
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set_title(title, loc="left")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", alpha=0.25, linewidth=0.6)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def _whole_numbers(axis: Axis) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))

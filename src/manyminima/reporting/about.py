@@ -1,0 +1,56 @@
+"""What was run, in words: the facts that a run tells about itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def lines(known: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was run, as pairs of a name and a text; what is not known is left out.
+
+    >>> lines({"recipe": {"name": "snapshot", "cycles": 5}, "epochs": 30, "steps_per_epoch": 39})
+    [('recipe', 'snapshot(cycles=5)'), ('length', '30 epochs of 39 steps')]
+    """
+    facts = {
+        "run": _joined(known.get("path"), known.get("run_id")),
+        "created": known.get("created"),
+        "recipe": _call(known.get("recipe")),
+        "length": _length(known.get("epochs"), known.get("steps_per_epoch")),
+        "collected": _collected(known.get("collect")),
+        "model": _model(known.get("model")),
+        "data": _pairs(known.get("data")),
+        "versions": _pairs(known.get("versions")),
+    }
+    return [(name, str(text)) for name, text in facts.items() if text]
+
+
+def _call(recipe: Mapping[str, Any] | None) -> str:
+    if not recipe:
+        return ""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in recipe.items() if name != "name" and value is not None)
+    return f"{recipe.get('name', 'recipe')}({arguments})"
+
+
+def _length(epochs: int | None, steps: int | None) -> str:
+    return " of ".join(f"{n:,} {word}" for n, word in ((epochs, "epochs"), (steps, "steps")) if n is not None)
+
+
+def _collected(steps: Sequence[int] | None) -> str:
+    if not steps:
+        return ""
+    shown = [*steps[:8], "…", steps[-1]] if len(steps) > 10 else steps
+    return f"{len(steps)} members, after steps " + ", ".join(map(str, shown))
+
+
+def _model(model: Mapping[str, Any] | None) -> str:
+    if not model:
+        return ""
+    parameters = model.get("parameters")
+    return _joined(model.get("name"), None if parameters is None else f"{parameters:,} parameters")
+
+
+def _pairs(values: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{name} {value}" for name, value in (values or {}).items() if value is not None)
+
+
+def _joined(*parts: Any) -> str:
+    return ", ".join(str(part) for part in parts if part is not None)

@@ -1,0 +1,80 @@
+"""One row per public thing of a kind. The tests that every such thing has to pass run over these rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import accuracy_score, log_loss, mean_squared_error
+
+from manyminima import combine, metrics
+
+
+@dataclass(frozen=True)
+class MetricCase:
+    """A metric, an independent reference `(y, probs, weight) -> float`, and the tasks of its inputs."""
+
+    metric: metrics.Metric
+    reference: Callable[[Any, Any, Any], float]
+    inputs: str = "classes"
+
+
+@dataclass(frozen=True)
+class CombineCase:
+    """A combination rule, and a plain loop for one row of one example: `(members, classes), coefficients -> (classes,)`."""
+
+    rule: Callable[..., Any]
+    reference: Callable[[Any, Any], Any]
+
+
+def _brier(y, probs, weight):
+    rows = [sum((p - (c == label)) ** 2 for c, p in enumerate(row)) for label, row in zip(y, probs, strict=True)]
+    return float(np.average(rows, weights=weight))
+
+
+def _ece(y, probs, weight):
+    weight = np.ones(len(y)) if weight is None else weight
+    total = 0.0
+    for b in range(15):
+        inside = [i for i, row in enumerate(probs) if b / 15 < max(row) <= (b + 1) / 15]
+        gaps = [weight[i] * (float(np.argmax(probs[i]) == y[i]) - max(probs[i])) for i in inside]
+        total += abs(sum(gaps))
+    return total / sum(weight)
+
+
+def _vote(row, coefficients):
+    votes = np.zeros(len(row[0]))
+    for member, coefficient in zip(row, coefficients, strict=True):
+        winners = [c for c, p in enumerate(member) if p == max(member)]
+        for c in winners:
+            votes[c] += coefficient / len(winners)
+    return votes
+
+
+def _geometric(row, coefficients):
+    products = [np.prod([p**w for p, w in zip(column, coefficients, strict=True)]) for column in zip(*row, strict=True)]
+    return np.array(products) / sum(products)
+
+
+METRICS = [
+    MetricCase(metrics.accuracy, lambda y, p, w: accuracy_score(y, p.argmax(-1), sample_weight=w)),
+    MetricCase(metrics.brier, _brier),
+    MetricCase(metrics.ece, _ece),
+    MetricCase(metrics.nll, lambda y, p, w: log_loss(y, p, sample_weight=w, labels=range(p.shape[-1]))),
+    MetricCase(metrics.squared_error, lambda y, p, w: mean_squared_error(y, p, sample_weight=w), inputs="targets"),
+]
+
+COMBINE = [
+    CombineCase(combine.geometric_mean, _geometric),
+    CombineCase(combine.majority_vote, _vote),
+    CombineCase(combine.mean, lambda row, c: sum(w * np.asarray(p) for w, p in zip(c, row, strict=True))),
+]
+
+
+def noisy(y, scales, classes=3, seed=0):
+    """Probabilities that lean towards the labels, each member with its own noise of its own size."""
+    rng = np.random.default_rng(seed)
+    scales = np.asarray(scales, float)[:, None, None]
+    logits = 2 * np.eye(classes)[y] + scales * rng.normal(size=(len(scales), len(y), classes))
+    probs = np.exp(logits)
+    return (probs / probs.sum(-1, keepdims=True)).astype(np.float32)

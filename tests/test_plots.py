@@ -1,0 +1,83 @@
+import io
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+
+from manyminima import diversity, metrics, plots, selection
+
+RNG = np.random.default_rng(0)
+Y = RNG.integers(3, size=30)
+P = RNG.dirichlet(np.ones(3), size=(4, 30)).astype(np.float32)
+
+DRAWN = {
+    "correlation": lambda ax=None: plots.correlation(P, ax),
+    "disagreement": lambda ax=None: plots.disagreement(P, ax),
+    "learning_rate": lambda ax=None: plots.learning_rate(range(8), [0.2, 0.1] * 4, [4, 8], ax),
+    "score_by_size": lambda ax=None: plots.score_by_size(Y, P, metrics.nll, ax),
+}
+every_plot = pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN.keys())
+
+
+def test_every_plot_is_drawn_here():
+    assert list(DRAWN) == plots.__all__ == sorted(plots.__all__)
+
+
+@every_plot
+def test_draws_on_the_axes_it_is_given_and_else_on_its_own(draw):
+    given = Figure().subplots()
+    assert draw(given) is given
+    own = draw()
+    assert own is not given
+    assert own.get_xlabel()
+    assert own.get_ylabel()
+    assert own.get_title("left")
+    own.figure.savefig(io.BytesIO(), format="svg")
+    assert pyplot.get_fignums() == []
+
+
+def lines(ax):
+    return {line.get_label(): line.get_xydata() for line in ax.lines}
+
+
+def test_members_sit_at_the_rate_of_the_last_batch_they_saw():
+    drawn = lines(plots.learning_rate([0, 1, 2, 3], [0.2, 0.1, 0.2, 0.1], [2, 4]))
+    np.testing.assert_array_equal(drawn["member collected"], [[2, 0.1], [4, 0.1]])
+    np.testing.assert_array_equal(drawn["learning rate"][:, 1], [0.2, 0.1, 0.2, 0.1])
+
+
+def test_learning_rate_without_members():
+    assert list(lines(plots.learning_rate([0, 1], [0.1, 0.1]))) == ["learning rate"]
+
+
+def test_learning_rate_errors():
+    with pytest.raises(ValueError, match=r"steps has shape \(3,\) and rates \(2,\), expected one rate for each step"):
+        plots.learning_rate([0, 1, 2], [0.1, 0.1])
+
+
+@pytest.mark.parametrize("metric", [metrics.nll, metrics.accuracy])
+def test_scores_are_those_of_selection(metric):
+    ax = plots.score_by_size(Y, P, metric)
+    drawn = lines(ax)
+    np.testing.assert_array_equal(drawn["newest n combined"][:, 1], selection.scores_by_size(Y, P, metric))
+    np.testing.assert_array_equal(drawn["oldest n combined"][:, 1], selection.scores_by_size(Y, P, metric, "oldest"))
+    np.testing.assert_array_equal(drawn["n-th member alone (oldest = 1)"][:, 1], [metric(Y, one) for one in P])
+    assert f"{metric.facts.better} is better" in ax.get_ylabel()
+
+
+def test_scores_of_regression_and_of_one_member():
+    outputs = RNG.normal(size=(3, 30, 1))
+    assert plots.score_by_size(Y, outputs, metrics.squared_error).get_ylabel() == "squared error (lower is better)"
+    plots.score_by_size(Y, P[:1]).figure.savefig(io.BytesIO())
+
+
+def test_heatmaps_show_the_matrices():
+    np.testing.assert_array_equal(plots.correlation(P).images[0].get_array(), diversity.softmax_correlation_matrix(P))
+    np.testing.assert_array_equal(plots.disagreement(P).images[0].get_array(), diversity.disagreement_matrix(P))
+
+
+def test_heatmaps_of_one_member_and_of_many():
+    plots.disagreement(P[:1]).figure.savefig(io.BytesIO())
+    assert len(plots.disagreement(P).texts) == 16
+    assert len(plots.disagreement(np.repeat(P, 4, axis=0)).texts) == 0

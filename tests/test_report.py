@@ -1,0 +1,275 @@
+import dataclasses
+import html
+import json
+import re
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cases import noisy
+from manyminima import combine, metrics, selection
+from manyminima.reporting.about import lines
+from manyminima.reporting.report import Report, report
+
+RNG = np.random.default_rng(0)
+Y = RNG.integers(3, size=200)
+ABOUT = {
+    "path": "runs/<script>alert(1)</script>",
+    "run_id": "a1b2",
+    "created": "2026-01-02T03:04:05",
+    "recipe": {"name": "snapshot", "cycles": 3, "peak": 0.1},
+    "epochs": 12,
+    "steps_per_epoch": 50,
+    "collect": [200, 400, 600],
+    "lr_curve": {"steps": list(range(600)), "rates": [0.1 * (1 - (t % 200) / 200) for t in range(600)]},
+    "model": {"name": "mlp", "parameters": 12345},
+    "task": "multiclass",
+    "versions": {"manyminima": "0.1.0", "keras": "3.15.0", "backend": "jax"},
+    "data": {"name": "blobs", "seed": 0},
+    "members": [
+        {"step": s, "epoch": s / 50, "replica": 0, "logs": {"val_loss": float("nan")}} for s in (200, 400, 600)
+    ],
+}
+
+
+GOOD = noisy(Y, [1.5, 1.5, 1.5])
+
+
+def outcomes(result: Report):
+    return {(c.metric, c.against): c.outcome for c in result.verdict.comparisons}
+
+
+# --- what it contains
+
+
+def test_numbers_are_those_of_the_modules():
+    result = report(Y, GOOD)
+    for name in ("accuracy", "brier", "ece", "nll"):
+        metric = getattr(metrics, name)
+        alone = [metric(Y, one) for one in GOOD]
+        assert result.ensemble[name] == metric(Y, combine.mean(GOOD))
+        assert [member.scores[name] for member in result.members] == alone
+        np.testing.assert_allclose(result.average[name], np.mean(alone))
+        np.testing.assert_allclose(result.deviation[name], np.std(alone, ddof=1))
+    np.testing.assert_array_equal(result.by_size["nll"]["oldest"], selection.scores_by_size(Y, GOOD, order="oldest"))
+    assert set(result.diversity) == {"disagreement", "softmax_correlation"}
+
+
+@pytest.mark.parametrize("copies", [3, 7])
+def test_copies_of_a_member_are_the_member(copies):
+    result = report(Y, np.repeat(GOOD[:1], copies, axis=0))
+    assert result.ensemble == result.members[0].scores
+    assert {c.differing for c in result.verdict.comparisons} == {0}
+    assert set(outcomes(result).values()) == {"unclear"}
+    assert result.verdict.headline.startswith(f"No gain of the ensemble of {copies} over its last member can be told")
+    assert "score the same on each of 200 examples" in result.verdict.sentences[0]
+
+
+def test_one_member_has_nothing_to_combine():
+    result = report(Y, GOOD[:1])
+    assert "nothing to combine" in result.verdict.headline
+    assert result.verdict.comparisons == ()
+    assert result.diversity == result.deviation == {}
+    assert "nothing to combine" in str(result)
+    assert "nothing to combine" in result._repr_html_()
+
+
+def test_weights_are_repetitions_in_every_score():
+    times = RNG.integers(3, size=200)
+    weighted, repeated = (
+        report(Y, GOOD, sample_weight=times),
+        report(np.repeat(Y, times), np.repeat(GOOD, times, axis=1)),
+    )
+    for ours, theirs in ((weighted.ensemble, repeated.ensemble), (weighted.average, repeated.average)):
+        np.testing.assert_allclose(list(ours.values()), list(theirs.values()), rtol=1e-9)
+    gains = [[c.gain for c in result.verdict.comparisons] for result in (weighted, repeated)]
+    np.testing.assert_allclose(*gains, atol=1e-12)
+
+
+# --- tasks and outputs
+
+
+def test_binary_multilabel_dense_and_regression():
+    two = noisy(Y % 2, [1, 1], classes=2)
+    assert report(Y % 2, two).task == "binary"
+    labels = np.stack([c == Y for c in range(3)], axis=-1) | (RNG.uniform(size=(200, 3)) < 0.2)
+    sigmoid = np.clip(labels * 0.6 + RNG.uniform(0, 0.4, size=(2, 200, 3)), 0, 1)
+    many = report(labels, sigmoid)
+    assert (many.task, many.examples, many.rows) == ("multilabel", 200, 600)
+    dense = report(Y.reshape(50, 2, 2), GOOD.reshape(3, 50, 2, 2, 3))
+    assert (dense.task, dense.examples, dense.rows) == ("multiclass", 50, 200)
+    np.testing.assert_allclose(list(dense.ensemble.values()), list(report(Y, GOOD).ensemble.values()))
+    assert "50 examples (200 rows)" in str(dense)
+
+
+def test_regression():
+    y = RNG.normal(size=(100, 2))
+    result = report(y, y + RNG.normal(size=(4, 100, 2)))
+    assert result.task == "regression"
+    assert list(result.ensemble) == ["squared_error"]
+    assert result.diversity == {}
+    assert outcomes(result) == {
+        ("squared_error", "last member"): "better",
+        ("squared_error", "average member"): "better",
+    }
+    assert "squared error" in str(result)
+    assert "Squared error" in result._repr_html_()
+    column = report(y[:, 0], y[:, :1] + RNG.normal(size=(4, 100, 1)))
+    assert column.task == "regression"
+
+
+def test_one_of_several_outputs():
+    several = {"kind": GOOD, "size": RNG.normal(size=(3, 200, 1))}
+    result = report({"kind": Y, "size": RNG.normal(size=200)}, several, output="kind")
+    assert result == report(Y, GOOD)
+    assert report(Y, {"kind": GOOD}) == report(Y, GOOD)
+    assert report(Y, several, output="size", run={"task": {"size": "regression"}}).task == "regression"
+
+
+def test_output_errors():
+    with pytest.raises(ValueError, match=r"outputs 'a', 'b'; no output was chosen. Pass output='a'"):
+        report(Y, {"a": GOOD, "b": GOOD})
+    with pytest.raises(ValueError, match=r"outputs 'a', 'b'; not 'c'. Pass output='a'"):
+        report(Y, {"a": GOOD, "b": GOOD}, output="c")
+    with pytest.raises(ValueError, match=r"y holds 'b', but not 'a'"):
+        report({"b": Y}, {"a": GOOD}, output="a")
+    with pytest.raises(ValueError, match=r"single array. Leave output out"):
+        report(Y, GOOD, output="a")
+
+
+# --- the run
+
+
+def test_run_is_a_dict_or_has_one():
+    assert report(Y, GOOD, run=ABOUT).about == report(Y, GOOD, run=SimpleNamespace(about=ABOUT)).about == ABOUT
+    assert [member.label for member in report(Y, GOOD, run=ABOUT).members] == ["step 200", "step 400", "step 600"]
+    with pytest.raises(ValueError, match="run is a int, expected a dict or something with an attribute `about`"):
+        report(Y, GOOD, run=3)
+
+
+def test_replicas_are_named():
+    members = [{"step": 200, "replica": 0}, {"step": 200, "replica": 1}, {"replica": 1}]
+    labels = [member.label for member in report(Y, GOOD, run={"members": members}).members]
+    assert labels == ["replica 0, step 200", "replica 1, step 200", "replica 1, member 3"]
+
+
+def test_run_of_other_members():
+    with pytest.raises(ValueError, match=r"run lists 3 members, but probs has 2.*sliced as they are, or no run"):
+        report(Y, GOOD[:2], run=ABOUT)
+
+
+def test_whatever_is_missing_is_not_shown():
+    for key in ABOUT:
+        for about in ({name: value for name, value in ABOUT.items() if name != key}, {**ABOUT, key: None}):
+            shown = lines(about)
+            assert "None" not in str(shown)
+            assert len(shown) >= len(lines(ABOUT)) - 1
+    nothing = report(Y, GOOD, run=dict.fromkeys(ABOUT))
+    assert "What was run" not in nothing._repr_html_()
+    assert "None" not in nothing._repr_html_()
+
+
+# --- how it is shown
+
+
+def test_text():
+    text = str(report(Y, GOOD, run=ABOUT))
+    for words in ("better in NLL", "accuracy % ↑".replace("% ", "%\N{NO-BREAK SPACE}"), "step 600", "ensemble of 3"):
+        assert words in text
+    for words in ("members, mean", "± standard deviation", "oldest first", "snapshot(cycles=3, peak=0.1)", "jax"):
+        assert words in text
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_markup_in_names_is_text():
+    about = {"path": "runs/[bold]x[/bold]", "members": [{"step": f"[red]{n}"} for n in range(3)]}
+    text = str(report(Y, GOOD, run=about))
+    assert "[bold]x[/bold]" in text
+    assert "step [red]2" in text
+
+
+def test_rich_console_prints_it(capsys):
+    Console(width=100).print(report(Y, GOOD))
+    assert "ensemble of 3" in capsys.readouterr().out
+
+
+def test_dict_and_json_are_the_same_plain_data(tmp_path):
+    result = report(Y, GOOD, run=ABOUT)
+    path = result.to_json(tmp_path / "new" / "report.json")
+    data = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert data == result.to_dict()
+    assert data["ensemble"] == result.ensemble
+    assert data["metrics"]["nll"]["better"] == "lower"
+    assert data["about"]["members"][0]["logs"]["val_loss"] is None
+
+
+def test_json_takes_numbers_of_numpy(tmp_path):
+    about = {"collect": np.array([1, 2]), "data": {"seed": np.int64(3), "path": tmp_path}}
+    assert report(Y, GOOD, run=about).to_dict()["about"] == {
+        "collect": [1, 2],
+        "data": {"seed": 3, "path": str(tmp_path)},
+    }
+
+
+def test_page_stands_alone_and_escapes(tmp_path):
+    result = report(Y, GOOD, run=ABOUT)
+    page = result.to_html(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+    assert "http" not in re.sub(r"data:[^\"]+", "", page)
+    assert html.escape(result.verdict.headline) in page
+    assert page.index(html.escape(result.verdict.headline)) < page.index("<table>")
+    alts = re.findall(r'<img src="data:image/svg\+xml;base64,[^"]+" alt="([^"]+)"', page)
+    assert len(alts) == page.count("<img") == 3
+    assert "prefers-color-scheme: dark" in page
+    assert "viewport" in page
+
+
+def test_page_is_the_same_every_time():
+    result = report(Y, GOOD)
+    assert result._repr_html_() == result._repr_html_()
+
+
+def test_notebooks_get_a_part_of_a_page():
+    part = report(Y, GOOD)._repr_html_()
+    assert part.startswith('<div class="manyminima">')
+    assert "<html" not in part
+    assert all(
+        line.startswith((".manyminima", "@media", " ", "<", "}")) for line in part.split("</style>")[0].splitlines()
+    )
+
+
+def test_unwritable_path(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        report(Y, GOOD).to_json(tmp_path / "file" / "report.json")
+
+
+def test_report_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report(Y, GOOD).task = "binary"  # pyright: ignore
+
+
+def test_nothing_after_training_imports_keras():
+    program = """
+import sys, tempfile
+import numpy as np
+import manyminima.arrays
+from manyminima import combine, diversity, metrics, plots, selection
+import manyminima as mm
+result = mm.report([0, 1, 1], np.full((2, 3, 2), 0.5), run={"lr_curve": {"steps": [0, 1], "rates": [0.1, 0.0]}})
+print(result)
+result.to_html(tempfile.mkdtemp() + "/report.html")
+plots.correlation(np.full((2, 3, 2), 0.5))
+found = {"keras", "jax", "torch", "tensorflow", "matplotlib.pyplot"} & set(sys.modules)
+assert not found, found
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
