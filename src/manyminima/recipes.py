@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from manyminima.when import At
 
@@ -23,6 +23,7 @@ class Plan(NamedTuple):
     when: Callable[[int], bool]
 
 
+@runtime_checkable
 class Recipe(Protocol):
     """Anything with `plan`; the ones here are dataclasses, so that a run can record them by name and parameters."""
 

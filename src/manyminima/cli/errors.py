@@ -47,4 +47,5 @@ def _say(message: str, style: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True).print(Text(message, style=style), soft_wrap=True)
+    console = Console(stderr=True)
+    console.print(Text(message, style=style), soft_wrap=not console.is_terminal)  # in a file: one line

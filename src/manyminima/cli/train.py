@@ -102,8 +102,13 @@ def _fit(network, dataset: "Dataset", recipe, out: Path, *, epochs: int, batch_s
 
     console = Console()
     rows = ", ".join(f"{n:,} {part}" for part, n in dataset.contract["rows"].items())
-    console.print(f"{dataset.contract['source']}: {rows} rows · {network.name}: {network.count_params():,} parameters")
-    console.print(f"{recipe} · {epochs} epochs of {-(-len(dataset.x_train) // batch_size)} steps", highlight=False)
+    console.print(
+        f"{dataset.contract['source']}: {rows} rows · {network.name}: {network.count_params():,} parameters",
+        soft_wrap=True,
+    )
+    console.print(
+        f"{recipe} · {epochs} epochs of {-(-len(dataset.x_train) // batch_size)} steps", highlight=False, soft_wrap=True
+    )
     with Progress(console, epochs) as progress:
         run = mm.Snapshots(out, data=dataset.contract)
         network.fit(

@@ -32,10 +32,10 @@ class Batches(keras.utils.PyDataset):
 
     >>> batches = Batches(np.arange(5), batch_size=2, seed=1)
     >>> [x.tolist() for (x,) in batches]
-    [[4, 3], [1, 2], [0]]
+    [[0, 1], [2, 4], [3]]
     >>> batches.epoch = 1
     >>> [x.tolist() for (x,) in batches]
-    [[2, 4], [3, 1], [0]]
+    [[3, 1], [4, 2], [0]]
     """
 
     def __init__(self, x, y=None, batch_size: int = 32, *, seed: int = 0, sample_weight=None, epoch: int = 0):
