@@ -71,6 +71,33 @@ COMBINE = [
 ]
 
 
+# Named, not made: this file is read where Keras is not at hand. (name in mm.schedules, arguments)
+SCHEDULES = [
+    ("Constant", {"rate": 0.1}),
+    ("CosineCycles", {"peak": 0.2, "length": 5}),
+    ("CosineCycles", {"peak": 0.2, "length": "10/3", "floor": 0.01}),
+    ("CosineCycles", {"peak": 0.05, "length": 10, "length_multiplier": 2.0}),
+    ("CosineCycles", {"peak": 0.01, "length": 10, "floor": 1e-6, "length_multiplier": 1.5, "rate_multiplier": 0.9}),
+    ("Linear", {"start": 0.1, "stop": 0.001, "steps": 40}),
+    ("Triangular", {"peak": 0.006, "floor": 0.001, "length": 8}),
+    ("Triangular", {"peak": 0.006, "floor": 0.001, "length": "17/2", "amplitude_multiplier": 0.5, "offset": "3/2"}),
+    ("Triangular", {"peak": 0.006, "floor": 0.001, "length": 8, "gamma": 0.9}),
+]
+
+# (name in mm.recipes, arguments, members it collects in a run of at least 60 steps)
+RECIPES = [
+    ("checkpoints", {"every": 2, "last": 3}, 3),
+    ("cyclic", {"cycles": 4, "peak": 0.1}, 4),
+    ("cyclic", {"cycles": 3, "peak": 0.1, "floor": 0.02, "amplitude_multiplier": 0.5}, 3),
+    ("fge", {"cycles": 3, "peak": 0.1}, 3),
+    ("fge", {"cycles": 2, "peak": 0.1, "start": 0.0}, 2),
+    ("snapshot", {"cycles": 1, "peak": 0.1}, 1),
+    ("snapshot", {"cycles": 5, "peak": 0.1, "floor": 0.001}, 5),
+    ("snapshot", {"cycles": 4, "peak": 0.1, "length_multiplier": 1.5, "rate_multiplier": 0.9}, 4),
+    ("snapshot", {"cycles": 3, "peak": 0.1, "update": "epoch"}, 3),
+]
+
+
 def noisy(y, scales, classes=3, seed=0):
     """Probabilities that lean towards the labels, each member with its own noise of its own size."""
     rng = np.random.default_rng(seed)
