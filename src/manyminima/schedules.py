@@ -48,10 +48,11 @@ def _unplain(value):
 
 
 def _namespace(step):
-    """Return the array functions to use for `step`, and a cast to their real numbers."""
+    """Return the array functions to use for `step`, a cast to their real numbers, and `step` as they take it."""
     if isinstance(step, int | float | np.ndarray | np.generic):
-        return np, lambda x: np.asarray(x, "float64")
-    return keras.ops, lambda x: keras.ops.cast(x, "float32")
+        return np, lambda x: np.asarray(x, "float64"), step
+    # Backends count steps in different integers, and do not mix them.
+    return keras.ops, lambda x: keras.ops.cast(x, "float32"), keras.ops.cast(step, "int32")
 
 
 def _result(rate, step):
@@ -138,16 +139,18 @@ class CosineCycles(LearningRateSchedule):
 
     def _grown_cycle_and_phase(self, step, xp, real):
         starts = self._starts
-        first = np.array([math.ceil(s) for s in starts], "int32")
-        late = np.array([math.ceil(s) - s for s in starts], "float32")  # how far the first step is into its cycle
-        lengths = np.array([float(self._length) * self.length_multiplier**k for k in range(len(starts))], "float32")
-        cycle = xp.sum(xp.expand_dims(step, -1) >= first, axis=-1) - 1
-        take = lambda table: xp.take(xp.asarray(table) if xp is np else keras.ops.convert_to_tensor(table), cycle)  # noqa: E731
-        return cycle, (real(step - take(first)) + take(late)) / take(lengths)
+        first = [math.ceil(s) for s in starts]
+        late = [float(math.ceil(s) - s) for s in starts]  # how far into its cycle its first step is
+        lengths = [float(self._length) * self.length_multiplier**k for k in range(len(starts))]
+        cycle = xp.sum(xp.expand_dims(step, -1) >= xp.array(first, "int32"), axis=-1) - 1
+        done = step - xp.take(xp.array(first, "int32"), cycle)
+        return cycle, (real(done) + xp.take(xp.array(late, "float32"), cycle)) / xp.take(
+            xp.array(lengths, "float32"), cycle
+        )
 
     def __call__(self, step):
         """Return the rate of 0-based batch `step`."""
-        xp, real = _namespace(step)
+        xp, real, step = _namespace(step)
         if self.length_multiplier == 1:
             cycle, phase = _cycle_and_phase(step, real, self._length)
         else:
@@ -198,7 +201,7 @@ class Triangular(LearningRateSchedule):
 
     def __call__(self, step):
         """Return the rate of 0-based batch `step`."""
-        xp, real = _namespace(step)
+        xp, real, step = _namespace(step)
         cycle, phase = _cycle_and_phase(step, real, Fraction(self.length), Fraction(self.offset))
         amplitude = (self.peak - self.floor) * self.amplitude_multiplier ** real(cycle)
         if self.gamma != 1:
@@ -223,7 +226,7 @@ class Constant(LearningRateSchedule):
 
     def __call__(self, step):
         """Return the rate of 0-based batch `step`."""
-        _, real = _namespace(step)
+        _, real, step = _namespace(step)
         return _result(real(step) * 0 + self.rate, step)
 
 
@@ -248,7 +251,7 @@ class Linear(LearningRateSchedule):
 
     def __call__(self, step):
         """Return the rate of 0-based batch `step`."""
-        xp, real = _namespace(step)
+        xp, real, step = _namespace(step)
         done = real(xp.minimum(step, self.steps)) / self.steps
         return _result(self.start + (self.stop - self.start) * done, step)
 
@@ -279,7 +282,7 @@ class Joined(LearningRateSchedule):
 
     def __call__(self, step):
         """Return the rate of 0-based batch `step`."""
-        xp, real = _namespace(step)
+        xp, real, step = _namespace(step)
         rate = real(self.schedules[0](step))
         for schedule, start in zip(self.schedules[1:], self.boundaries, strict=True):
             # Clipped at 0: the branch not taken must still be a number, else `where` may hand on a NaN.
@@ -308,5 +311,5 @@ class Staircase(LearningRateSchedule):
 
     def __call__(self, step):
         """Return the rate of 0-based batch `step`."""
-        _, real = _namespace(step)
+        _, real, step = _namespace(step)
         return _result(real(self.schedule(step // self.width)), step)
