@@ -7,8 +7,13 @@ _ARRAY_HALF = ("arrays", "combine", "metrics", "diversity", "selection", "plots"
 _hook = install_import_hook([f"manyminima.{name}" for name in _ARRAY_HALF], "beartype.beartype")
 
 import os  # noqa: E402
+import tempfile  # noqa: E402
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # One thread for each worker's kernels: the workers themselves fill the cores.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+# Many tests compile the same small program; JAX may take it from the first that did.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "manyminima-tests-jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
