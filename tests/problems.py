@@ -19,7 +19,9 @@ def network(seed: int = 0, *, plain: bool = False) -> keras.Model:
     """A network with the layers that make exactness hard: dropout and batch statistics."""
     keras.utils.set_random_seed(seed)
     hidden = [] if plain else [layers.BatchNormalization(), layers.Dropout(0.3, seed=7)]
-    return keras.Sequential([keras.Input((4,)), layers.Dense(8, "relu"), *hidden, layers.Dense(3, "softmax")], name="net")
+    return keras.Sequential(
+        [keras.Input((4,)), layers.Dense(8, "relu"), *hidden, layers.Dense(3, "softmax")], name="net"
+    )
 
 
 def compiled(learning_rate=0.05, *, seed: int = 0, optimizer=None, plain: bool = False, **options) -> keras.Model:

@@ -78,7 +78,9 @@ def test_cosine_is_the_papers_formula_where_cycles_divide_the_run(length, cycles
     total = length * cycles
     schedule = CosineCycles(peak, Fraction(total, cycles))
     for t in range(1, total + 1, max(1, total // 37)):
-        expected = peak / 2 * (math.cos(math.pi * ((t - 1) % math.ceil(total / cycles)) / math.ceil(total / cycles)) + 1)
+        expected = (
+            peak / 2 * (math.cos(math.pi * ((t - 1) % math.ceil(total / cycles)) / math.ceil(total / cycles)) + 1)
+        )
         np.testing.assert_allclose(schedule(t - 1), expected, rtol=1e-9, atol=1e-15)
 
 

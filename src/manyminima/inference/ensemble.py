@@ -16,8 +16,8 @@ from manyminima.arrays import as_problem
 from manyminima.inference import inputs
 from manyminima.inference.execution import Execution, choose, compile_members
 from manyminima.inference.inputs import Rows
-from manyminima.inference.sources import check_fit, matching, members_of, read_weights
-from manyminima.runs import tasks
+from manyminima.inference.sources import check_shapes, matching, members_of, read_weights
+from manyminima.runs import architecture, tasks
 from manyminima.runs.format import Member, Weights
 from manyminima.runs.snapshots import Snapshots
 
@@ -54,7 +54,8 @@ class Ensemble:
             raise ValueError(f"model '{model.name}' is not built: call it once, or model.build(input_shape).")
         self.model = model
         self._members, self.about = members_of(members)
-        check_fit(model, self._members, self.about)
+        check_shapes(model, self._members, self.about)
+        architecture.check_adapted(model, self._members[-1])
         recorded = tasks.from_json(self.about.get("tasks"))
         self.tasks = tasks.override(recorded or tasks.of_model(model), task, from_logits)
         self.execution: Execution = choose(model, execution)

@@ -61,7 +61,7 @@ def _copy(config: dict, name: str, weights: Weights, inputs: Any, model: keras.M
     architecture.check_weights(
         architecture.variables(member), architecture.variables(model), f"the copy '{name}'", model.name
     )
-    member.set_weights(weights)
+    architecture.adopt(member, weights)
     return member(inputs, training=False)
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,15 +14,24 @@ from manyminima.runs import architecture
 from manyminima.runs.format import Weights
 from manyminima.runs.snapshots import Snapshots
 
-__all__ = ["check_fit", "matching", "members_of", "read_weights"]
+__all__ = ["Members", "check_shapes", "matching", "members_of", "read_weights"]
 
 
-def members_of(source: Any) -> tuple[list[Weights], dict[str, Any]]:
-    """Return the weights of every member, and what is known about them: a run's `about`, or just {"members": []}.
+class Members(NamedTuple):
+    """The weights of every member, checked, and what is known about them: a run's `about`, or just {"members": []}."""
+
+    weights: list[Weights]
+    about: dict[str, Any]
+
+
+def members_of(source: Any) -> Members:
+    """Return the members of whatever holds some.
 
     Raises:
         ValueError: no members; or files that are damaged, missing or foreign, all of which are named.
     """
+    if isinstance(source, Members):
+        return source
     runs = [source] if isinstance(source, Snapshots) else source if _are_runs(source) else None
     if runs is None:
         weights: list[Weights] = [list(w) for w in source]
@@ -36,7 +45,7 @@ def members_of(source: Any) -> tuple[list[Weights], dict[str, Any]]:
         about = _joined([run.about for run in runs])
     if not weights:
         raise ValueError(f"{source!r} holds no members: was anything collected before training ended?")
-    return weights, about
+    return Members(weights, about)
 
 
 def _are_runs(source: Any) -> bool:
@@ -51,7 +60,7 @@ def _joined(abouts: list[dict[str, Any]]) -> dict[str, Any]:
     return {**abouts[0], "path": ", ".join(a["path"] for a in abouts), "members": members}
 
 
-def check_fit(model: keras.Model, weights: Iterable[Weights], about: Mapping[str, Any]) -> None:
+def check_shapes(model: keras.Model, weights: Iterable[Weights], about: Mapping[str, Any]) -> None:
     """Raise ValueError if a member's arrays are not the model's, naming the member's file and the first difference."""
     expected = architecture.variables(model)
     files = [m["file"] for m in about["members"]]

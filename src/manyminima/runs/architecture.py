@@ -15,7 +15,16 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["check_weights", "describe", "rebuild", "summarise", "untouched_random_state", "variables"]
+__all__ = [
+    "adopt",
+    "check_adapted",
+    "check_weights",
+    "describe",
+    "rebuild",
+    "summarise",
+    "untouched_random_state",
+    "variables",
+]
 
 
 def variables(model: keras.Model) -> list[dict[str, Any]]:
@@ -46,7 +55,8 @@ def describe(model: keras.Model, custom_objects: Mapping[str, Any] | None = None
     try:
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)  # losses and metrics are not needed to predict, and may be anything
-        twin = rebuild({**about, "config": config}, custom_objects)
+        # The model is the user's own and alive: its lambdas are no stranger's code yet. Loading asks.
+        twin = rebuild({**about, "config": config}, custom_objects, safe_mode=False)
         check_weights(variables(twin), variables(model), "its rebuilt twin", model.name)
     except Exception as error:
         raise ValueError(
@@ -81,7 +91,6 @@ def rebuild(
 
 def _vet(config: Any, custom_objects: Mapping[str, Any], safe_mode: bool) -> None:
     """Refuse a config that would run code or needs a class nobody has registered, before anything is built."""
-    known = {**keras.saving.get_custom_objects(), **custom_objects}
     missing = set()
     for entry in _entries(config):
         name, module = entry["class_name"], entry.get("module")
@@ -91,7 +100,8 @@ def _vet(config: Any, custom_objects: Mapping[str, Any], safe_mode: bool) -> Non
                 "mm.load(path, safe_mode=False). Better: replace the lambda by a registered function or a layer."
             )
         registered = entry["config"] if name == "function" else entry.get("registered_name")
-        ours = registered in known or name in known or name.startswith("__")
+        known = any(keras.saving.get_registered_object(n, custom_objects) for n in (registered, name))
+        ours = known or name.startswith("__")
         if not ours and module is not None and module != "builtins" and module.split(".")[0] != "keras":
             missing.add(f"{module}.{entry['config'] if name == 'function' else name}")
     if missing:
@@ -128,6 +138,35 @@ def check_weights(found: Sequence[Mapping], expected: Sequence[Mapping], where: 
         path = re.sub(r"_\d+(?=/)", "", b.get("path") or a.get("path") or "?")
         text += f" The first difference is array {first}, '{path}': {tuple(a['shape'])} there, {tuple(b['shape'])} in the model."
     raise ValueError(f"{text} Rebuild the model that was trained in that run, or collect again.")
+
+
+def adopt(model: keras.Model, weights: Sequence[np.ndarray]) -> None:
+    """Give a model of our own making a member's weights.
+
+    Layers such as `Normalization` compute with constants that they derive from their weights once; they do so again here.
+    """
+    model.set_weights(weights)
+    for layer in _adapting(model):
+        layer.finalize_state()
+
+
+def check_adapted(model: keras.Model, weights: Sequence[np.ndarray]) -> None:
+    """Raise ValueError if a layer of the model was adapted to other data than the member's: it would predict with that.
+
+    A member's weights stand in for the model's variables, but not for what `Normalization` has derived from them.
+    """
+    positions = {id(v): i for i, v in enumerate(model.weights)}
+    for layer in _adapting(model):
+        for v in layer.weights:
+            if not np.allclose(keras.ops.convert_to_numpy(v), weights[positions[id(v)]], equal_nan=True):
+                raise ValueError(
+                    f"layer '{layer.name}' of model '{model.name}' was adapted to other data than the members' was. Use the "
+                    f"model that was trained, or let mm.load rebuild it from its run."
+                )
+
+
+def _adapting(model: keras.Model) -> list:
+    return [layer for layer in model._flatten_layers() if hasattr(layer, "finalize_state") and layer.weights]
 
 
 @contextlib.contextmanager

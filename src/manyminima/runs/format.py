@@ -87,7 +87,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_member(folder: Path, run_id: str, member: Member, weights: Weights) -> Member:
     """Write one set of weights; return `member` completed with size and hash."""
-    arrays = [np.ascontiguousarray(w) for w in weights]  # safetensors writes other layouts wrongly, without an error
+    # safetensors writes other layouts wrongly, without an error; np.ascontiguousarray would give a scalar an axis.
+    arrays = [np.asarray(w, order="C") for w in weights]
     about = {"format": FORMAT, "run_id": run_id, **asdict(member)}
     about = _strict({k: v for k, v in about.items() if k not in ("file", "bytes", "hash")})
     header = {"about": _canonical(about), "hash": _hash(about, arrays)}

@@ -117,14 +117,15 @@ class Snapshots:
 
         A complete file that the index does not name yet, because the run died between the two writes, is counted.
         """
+        run_id = self.run["run_id"]
         index = read_json(self.path / "index.json")
-        if index.get("run_id") != self.run["run_id"]:
+        if index.get("run_id") != run_id:
             raise ValueError(
                 f"'{self.path / 'index.json'}' belongs to another run than run.json. Restore the right one."
             )
         members = {m["file"]: Member(**m) for m in index["members"]}
         for file in sorted(self._files() - members.keys()):
-            members[file] = read_member(self.path, self.run["run_id"], file)[0]
+            members[file] = read_member(self.path, run_id, file)[0]
         return sorted(members.values(), key=lambda m: (m.step, m.replica))
 
     def _files(self) -> set[str]:
