@@ -106,7 +106,9 @@ def main():
     for name, build, shape in (("MLP, batch 32", mlp, (64,)), ("CNN, batch 32", cnn, (14, 14, 1))):
         print(f"{name}, {keras.backend.backend()}")
         results[name] = measure(build, shape, options.pairs, options.seconds)
-    table = Table("model", "step, plain fit", "Collect / fit", "95 % interval", "rebuild", title=keras.backend.backend())
+    table = Table(
+        "model", "step, plain fit", "Collect / fit", "95 % interval", "rebuild", title=keras.backend.backend()
+    )
     for name, r in results.items():
         table.add_row(
             name,

@@ -8,10 +8,10 @@ from operator import attrgetter
 import keras
 import numpy as np
 import pytest
-from problems import BACKEND, assert_same, compiled, data, layers, network, numbers
 
 import manyminima as mm
 from manyminima.schedules import CosineCycles
+from problems import BACKEND, assert_same, compiled, data, layers, network, numbers
 
 X, Y = data()  # 100 rows: 7 batches of 16, the last one smaller
 STEPS = 7

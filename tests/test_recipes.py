@@ -1,10 +1,10 @@
 """Recipes: exactly as many members as asked for, each at a low of the rate, the last at the run's end."""
 
-import cases
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import cases
 from manyminima import recipes
 from manyminima.when import At, Every
 
@@ -83,7 +83,7 @@ def test_fge_is_a_standard_run_first():
     assert lr(0) == lr(499) == 0.1
     assert lr(600) == pytest.approx(0.1 - 0.099 * 100 / 400)
     assert lr(799) > 0.02
-    lows = [n for n in collected(recipes.fge(cycles=4, peak=0.1), 100, 10)]
+    lows = collected(recipes.fge(cycles=4, peak=0.1), 100, 10)
     assert lows == [825, 875, 925, 975]
     assert all(lr(n - 1) == pytest.approx(0.0005) for n in lows)
 

@@ -3,13 +3,13 @@
 import math
 from fractions import Fraction
 
-import cases
 import keras
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import cases
 from manyminima import schedules
 from manyminima.schedules import Constant, CosineCycles, Joined, Linear, Staircase, Triangular
 

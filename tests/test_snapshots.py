@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from problems import assert_same, compiled, data, layers
 
 import manyminima as mm
 from manyminima.runs.format import Member, read_member, write_member
+from problems import assert_same, compiled, data, layers
 
 RNG = np.random.default_rng(0)
 ARRAYS = [

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,7 +48,7 @@ def _unplain(value):
     return tuple(_unplain(v) for v in value) if isinstance(value, list | tuple) else value
 
 
-def _namespace(step):
+def _namespace(step: Any) -> tuple[Any, Any, Any]:
     """Return the array functions to use for `step`, a cast to their real numbers, and `step` as they take it."""
     if isinstance(step, int | float | np.ndarray | np.generic):
         return np, lambda x: np.asarray(x, "float64"), step

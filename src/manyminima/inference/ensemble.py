@@ -11,8 +11,8 @@ import numpy as np
 
 from manyminima import combine as rules
 from manyminima import metrics
+from manyminima.arrays import ROW_SUM_TOLERANCE, as_problem
 from manyminima.arrays import Task as Kind
-from manyminima.arrays import as_problem
 from manyminima.inference import inputs
 from manyminima.inference.execution import Execution, choose, compile_members
 from manyminima.inference.inputs import Rows
@@ -53,10 +53,10 @@ class Ensemble:
         if not model.built:
             raise ValueError(f"model '{model.name}' is not built: call it once, or model.build(input_shape).")
         self.model = model
-        self._members, self.about = members_of(members)
-        check_shapes(model, self._members, self.about)
+        self._members, self._about = members_of(members)
+        check_shapes(model, self._members, self._about)
         architecture.check_adapted(model, self._members[-1])
-        recorded = tasks.from_json(self.about.get("tasks"))
+        recorded = tasks.from_json(self._about.get("tasks"))
         self.tasks = tasks.override(recorded or tasks.of_model(model), task, from_logits)
         self.execution: Execution = choose(model, execution)
 
@@ -76,7 +76,7 @@ class Ensemble:
         model = build_model()
         members = [read_weights(model, path) for path in paths]
         ensemble = cls(build_model(), members, **options)
-        ensemble.about["members"] = [asdict(Member(path, step=i)) for i, path in enumerate(paths)]
+        ensemble._about["members"] = [asdict(Member(path, step=i)) for i, path in enumerate(paths)]
         return ensemble
 
     def __len__(self) -> int:
@@ -92,10 +92,16 @@ class Ensemble:
         part = object.__new__(Ensemble)
         part.__dict__.update({k: v for k, v in self.__dict__.items() if k != "_program"})
         part._members = self._members[index]
-        part.about = {**self.about, "members": self.about.get("members", [])[index]}
+        part._about = {**self._about, "members": self._about["members"][index]}
         if not part._members:
             raise IndexError(f"{index} selects none of {len(self)} members.")
         return part
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is known about the run and its members, as plain data for reports."""
+        kinds = {name: task and task.kind for name, task in self.tasks.items()}
+        return {**self._about, "task": kinds.get("") if set(kinds) == {""} else kinds}
 
     def __repr__(self):
         kinds = ", ".join(f"{name}: {t}" if name else str(t) for name, t in self.tasks.items())
@@ -142,15 +148,11 @@ class Ensemble:
         """
         from manyminima.inference.export import averaged
 
-        return averaged(self.model, self._members, {name: self._task_of(name) for name in self._output_names})
+        return averaged(self.model, self._members, self._task_of)
 
     @cached_property
     def _program(self) -> Callable:
         return compile_members(self.model, self._members, self.execution)
-
-    @property
-    def _output_names(self) -> list[str]:
-        return list(getattr(self.model, "output_names", [""])) if len(getattr(self.model, "outputs", [0])) > 1 else [""]
 
     def _task_of(self, output: str) -> tasks.Task:
         task = (
@@ -193,7 +195,14 @@ class Ensemble:
                 f"if there is none, the member has diverged: leave it out, as in ensemble[:{member}]."
             )
         task = self.tasks[output] = tasks.with_units(self._task_of(output), raw.shape[-1])
-        return tasks.to_probabilities(raw, task)
+        probs = tasks.to_probabilities(raw, task)
+        sums = probs.sum(axis=-1)
+        if task.kind == "multiclass" and np.any(np.abs(sums - 1) > ROW_SUM_TOLERANCE):
+            raise ValueError(
+                f"a row of outputs of model '{self.model.name}' sums to {sums.flat[np.abs(sums - 1).argmax()]:.4g}, expected "
+                f'1 for probabilities. If these are logits, say from_logits=True; if no classes, task="regression".'
+            )
+        return probs
 
 
 def _scores(y: Any, probs: np.ndarray, kind: Kind, sample_weight: Any) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """One ordinary Keras model out of many members."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ from manyminima.runs.tasks import Task
 __all__ = ["averaged"]
 
 
-def averaged(model: keras.Model, members: Sequence[Weights], tasks: Mapping[str, Task]) -> keras.Model:
+def averaged(model: keras.Model, members: Sequence[Weights], task_of: Callable[[str], Task]) -> keras.Model:
     """Return a functional model whose output is the mean of the members' probabilities, of the same shape as `model`'s.
 
     Every member is a copy of `model`, named `member_000`, `member_001`, … It contains no class of this package, so the saved
@@ -24,14 +24,14 @@ def averaged(model: keras.Model, members: Sequence[Weights], tasks: Mapping[str,
     inputs = _inputs(model)
     outputs = [_copy(config, f"member_{k:03d}", weights, inputs, model) for k, weights in enumerate(members)]
     if isinstance(outputs[0], Mapping):
-        mean = {key: _mean([o[key] for o in outputs], tasks, key) for key in outputs[0]}
+        mean = {key: _mean([o[key] for o in outputs], task_of(key)) for key in outputs[0]}
     elif isinstance(outputs[0], list | tuple):
         names = list(model.output_names)
         mean = [
-            _mean(list(column), tasks, name) for name, column in zip(names, zip(*outputs, strict=True), strict=True)
+            _mean(list(column), task_of(name)) for name, column in zip(names, zip(*outputs, strict=True), strict=True)
         ]
     else:
-        mean = _mean(outputs, tasks, "")
+        mean = _mean(outputs, task_of(""))
     ensemble = keras.Model(inputs, mean, name=f"{model.name}_ensemble")
     ensemble.trainable = False
     return ensemble
@@ -39,11 +39,14 @@ def averaged(model: keras.Model, members: Sequence[Weights], tasks: Mapping[str,
 
 def _inputs(model: keras.Model) -> Any:
     def symbolic(tensor):
-        name = tensor.name if hasattr(model, "input_names") else None
-        return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
+        return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
 
-    if getattr(model, "_inputs_struct", None) is not None or hasattr(model, "input"):
-        return keras.tree.map_structure(symbolic, getattr(model, "_inputs_struct", None) or model.input)
+    structure = getattr(
+        model, "_inputs_struct", None
+    )  # a functional model's inputs, as dict or list where they are one
+    structure = getattr(model, "input", None) if structure is None else structure
+    if structure is not None:
+        return keras.tree.map_structure(symbolic, structure)
     shape = (model.get_build_config() or {}).get("input_shape")
     if shape is None:
         raise ValueError(
@@ -65,8 +68,7 @@ def _copy(config: dict, name: str, weights: Weights, inputs: Any, model: keras.M
     return member(inputs, training=False)
 
 
-def _mean(outputs: list, tasks: Mapping[str, Task], name: str) -> Any:
-    task = tasks.get(name) or tasks[""]
+def _mean(outputs: list, task: Task) -> Any:
     if task.from_logits and task.kind != "regression":
         outputs = [keras.layers.Activation("softmax" if task.kind == "multiclass" else "sigmoid")(o) for o in outputs]
     return keras.layers.Average()(outputs) if len(outputs) > 1 else outputs[0]

@@ -184,7 +184,8 @@ class Snapshots:
     def about(self) -> dict[str, Any]:
         """All that is known about the run and its members, as plain data for reports; no arrays are read."""
         run = {k: v for k, v in self.run.items() if k not in ("format", "variables")}
-        run["task"] = ", ".join(str(task) for task in tasks.from_json(run.get("tasks")).values() if task)
+        kinds = {name: task and task.kind for name, task in tasks.from_json(run.get("tasks")).items()}
+        run["task"] = kinds[""] if set(kinds) == {""} else kinds
         run["model"] = {k: v for k, v in (run.get("model") or {}).items() if k != "config"} or None
         return {"path": str(self.path), **run, "members": [asdict(m) for m in self.members]}
 

@@ -38,6 +38,8 @@ def _checked(kind: str) -> Kind:
 
 def infer(loss: Any) -> Task | None:
     """Return the task that a Keras loss (its name, object or function) is made for; None if it cannot be told."""
+    if loss is None:
+        return None
     name: str = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
     name = name.replace("_", "").lower().removeprefix("sparse")
     logits = bool(getattr(loss, "get_config", dict)().get("from_logits", False))
@@ -60,7 +62,11 @@ def of_model(model: Any, task: str | Mapping[str, str] | None = None, from_logit
         losses = dict(zip(getattr(model, "output_names", map(str, range(len(loss)))), loss, strict=False))
     else:
         losses = {"": loss}
-    found = {name: infer(loss) if loss is not None else None for name, loss in losses.items()}
+    found = {name: infer(one) for name, one in losses.items()}
+    shape = getattr(model, "output_shape", None)
+    only = found.get("")
+    if only and isinstance(shape, tuple) and isinstance(shape[-1], int):
+        found[""] = with_units(only, shape[-1])
     return override(found, task, from_logits)
 
 
