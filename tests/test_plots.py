@@ -62,7 +62,7 @@ def test_scores_are_those_of_selection(metric):
     drawn = lines(ax)
     np.testing.assert_array_equal(drawn["newest n combined"][:, 1], selection.scores_by_size(Y, P, metric))
     np.testing.assert_array_equal(drawn["oldest n combined"][:, 1], selection.scores_by_size(Y, P, metric, "oldest"))
-    np.testing.assert_array_equal(drawn["n-th member alone (oldest = 1)"][:, 1], [metric(Y, one) for one in P])
+    np.testing.assert_array_equal(drawn["n-th member alone"][:, 1], [metric(Y, one) for one in P])
     assert f"{metric.facts.better} is better" in ax.get_ylabel()
 
 

@@ -99,11 +99,11 @@ def size_curves(
     unit = f"{facts.unit}, " if facts.unit else ""
     ax = _prepared(ax, f"{facts.title} against ensemble size", "members combined", "")
     ax.set_ylabel(f"{facts.label} ({unit}{facts.better} is better)")
-    ax.plot(size, alone, "o", color=GREY, markersize=6, label="n-th member alone (oldest = 1)")
+    ax.plot(size, alone, "o", color=GREY, markersize=6, label="n-th member alone")
     ax.plot(size, oldest, "s--", color=ORANGE, linewidth=1.4, markersize=4, label="oldest n combined")
     ax.plot(size, newest, "o-", color=BLUE, linewidth=1.8, markersize=4, label="newest n combined")
     _whole_numbers(ax.xaxis)
-    ax.legend(frameon=False, fontsize="small")
+    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
     return ax
 
 

@@ -16,7 +16,7 @@ from manyminima.arrays import Task as Kind
 from manyminima.inference import inputs
 from manyminima.inference.execution import Execution, choose, compile_members
 from manyminima.inference.inputs import Rows
-from manyminima.inference.sources import check_shapes, matching, members_of, read_weights
+from manyminima.inference.sources import Members, check_shapes, matching, members_of, read_weights
 from manyminima.runs import architecture, tasks
 from manyminima.runs.format import Member, Weights
 from manyminima.runs.snapshots import Snapshots
@@ -44,7 +44,7 @@ class Ensemble:
     def __init__(
         self,
         model: keras.Model,
-        members: Iterable[Weights] | Sequence[Snapshots],
+        members: Iterable[Weights] | Sequence[Snapshots] | Members,
         *,
         task: str | Mapping[str, str] | None = None,
         from_logits: bool | None = None,
