@@ -18,10 +18,9 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
 import numpy as np
-from environment import environment
+from measuring import environment, interval
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 
 import manyminima as mm
 
@@ -54,12 +53,6 @@ def one_seed(data, seed: int) -> dict[str, dict[str, float]]:
         "newest 3 of 5": scores(data.y_test, mm.combine.mean(members[-3:])),
         "single run, one cycle": scores(data.y_test, single[-1]),
     }
-
-
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Return mean and Student's 95 % interval."""
-    mean, half = np.mean(values), stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
-    return float(mean), float(mean - half), float(mean + half)
 
 
 def main():

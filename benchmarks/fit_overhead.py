@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from environment import environment
+from measuring import environment
 from rich.console import Console
 from rich.table import Table
 

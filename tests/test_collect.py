@@ -238,6 +238,23 @@ def test_the_rate_is_the_recipes_while_training_and_the_optimizers_afterwards():
     assert "_get_current_learning_rate" not in vars(model.optimizer)
 
 
+def test_the_recorded_curve_is_the_executed_schedule(tmp_path):
+    fit(compiled(), mm.Collect(SNAPSHOT, into=tmp_path / "run"))
+    about, lr = mm.Snapshots(tmp_path / "run").about, SNAPSHOT.plan(4, STEPS).lr
+    assert about["lr_curve"]["rates"] == [lr(t) for t in about["lr_curve"]["steps"]]
+    assert about["collect"] == [m["step"] for m in about["members"]] == [14, 28]
+    assert about["recipe"] == {
+        "name": "snapshot",
+        "cycles": 2,
+        "peak": 0.1,
+        "floor": 0.0,
+        "length_multiplier": 1.0,
+        "rate_multiplier": 1.0,
+        "update": "step",
+    }
+    assert about["task"] == "multiclass"
+
+
 def test_the_next_fit_has_the_optimizers_own_rate():
     model, reference = compiled(0.05), compiled(0.05)
     fit(model, mm.Collect(SNAPSHOT))

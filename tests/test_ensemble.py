@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import tracemalloc
 
 import keras
 import numpy as np
@@ -158,6 +159,17 @@ def test_few_shapes_are_compiled():
         ensemble.predict(np.zeros((rows, 4), "float32"))
     assert Counted.traces <= 7
     assert [power_of_two(n) for n in (1, 2, 3, 64, 65)] == [1, 2, 4, 64, 128]
+
+
+def test_memory_is_flat_beyond_what_is_returned(ensemble):
+    x = np.random.default_rng(0).normal(size=(60_000, 4)).astype("float32")
+    ensemble.predict_members(x[:1000], batch_size=512)
+    tracemalloc.start()
+    probs = ensemble.predict_members(x, batch_size=512)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert probs.nbytes == 60_000 * 3 * 3 * 4
+    assert peak < 1.3 * probs.nbytes
 
 
 # -- tasks -----------------------------------------------------------------------------------------------------------

@@ -29,11 +29,23 @@ if TYPE_CHECKING:
     from manyminima.training.collect import Collect
 
 
+def _import(module: str):
+    try:
+        return import_module(f"manyminima.{module}")
+    except ModuleNotFoundError as error:
+        if error.name not in ("jax", "torch", "tensorflow"):
+            raise
+        raise ImportError(
+            f"Keras wants the backend {error.name!r}, which is not installed. Install one, as in "
+            f'pip install "manyminima[jax]", and choose it before the first import: KERAS_BACKEND=jax.'
+        ) from error
+
+
 def __getattr__(name: str):
     if name in _MODULES:
-        return import_module(f"manyminima.{name}")
+        return _import(name)
     if name in _NAMES:
-        return getattr(import_module(f"manyminima.{_NAMES[name]}"), name)
+        return getattr(_import(_NAMES[name]), name)
     raise AttributeError(f"module 'manyminima' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

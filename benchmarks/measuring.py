@@ -1,11 +1,14 @@
-"""Where a measurement was made: part of every result."""
+"""What every benchmark needs: where it was measured, and how sure a mean over few seeds is."""
 
 import datetime
 import os
 import platform
 from importlib import metadata
 
-__all__ = ["environment"]
+import numpy as np
+from scipy import stats
+
+__all__ = ["environment", "interval"]
 
 
 def environment() -> dict[str, str | int | None]:
@@ -26,3 +29,9 @@ def environment() -> dict[str, str | int | None]:
         "backend": backend,
         **versions,
     }
+
+
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Return mean, and lower and upper end of Student's 95 % interval."""
+    mean, half = np.mean(values), stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
+    return float(mean), float(mean - half), float(mean + half)
