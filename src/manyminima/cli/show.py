@@ -12,13 +12,15 @@ from manyminima.cli.errors import plain_errors
 def command(run: Annotated[Path, typer.Argument(help="Directory of a run.")]) -> None:
     """Say what a run is, list its members, and check every file of it."""
     from rich.console import Console
+    from rich.markup import escape
 
+    from manyminima.reporting.about import lines
     from manyminima.runs.snapshots import Snapshots
 
     snapshots = Snapshots(run)
     about, console = snapshots.about, Console()
-    for name, value in _facts(about).items():
-        console.print(f"[bold]{name:10}[/bold] {value}", highlight=False, soft_wrap=True)
+    for name, text in lines(about):
+        console.print(f"[bold]{name:10}[/bold]", escape(text), highlight=False, soft_wrap=True)
     console.print(_table(about["members"]))
     problems = snapshots.problems()
     for problem in problems:
@@ -26,31 +28,6 @@ def command(run: Annotated[Path, typer.Argument(help="Directory of a run.")]) ->
     if problems:
         raise typer.Exit(1)
     console.print("All files are complete.", style="green")
-
-
-def _facts(about: dict[str, Any]) -> dict[str, str]:
-    recipe, model, data = about.get("recipe") or {}, about.get("model") or {}, about.get("data")
-    parameters = model.get("parameters")
-    facts = {
-        "run": f"{about['path']}, {about.get('created', 'date unknown')}",
-        "recipe": _call(recipe),
-        "length": f"{about.get('epochs', '?')} epochs of {about.get('steps_per_epoch', '?')} steps",
-        "model": f"{model.get('name', 'unknown')}, {parameters:,} parameters" if parameters else "unknown",
-        "data": _data(data) if data else "not recorded",
-        "versions": ", ".join(f"{name} {version}" for name, version in (about.get("versions") or {}).items()),
-    }
-    return {name: value.replace("[", r"\[") for name, value in facts.items()}
-
-
-def _call(recipe: dict[str, Any]) -> str:
-    options = ", ".join(f"{name}={value}" for name, value in recipe.items() if name != "name")
-    return f"{recipe.get('name', 'unknown')}({options})"
-
-
-def _data(data: dict[str, Any]) -> str:
-    rows = ", ".join(f"{n:,} {part}" for part, n in (data.get("rows") or {}).items())
-    classes = f", {len(data['classes'])} classes" if data.get("classes") else ""
-    return f"{data.get('source', 'unnamed')}: {rows or 'unknown'} rows{classes}; split: {data.get('split', 'unknown')}"
 
 
 def _table(members: list[dict[str, Any]]):

@@ -17,7 +17,7 @@ def lines(known: Mapping[str, Any]) -> list[tuple[str, str]]:
         "length": _length(known.get("epochs"), known.get("steps_per_epoch")),
         "collected": _collected(known.get("collect")),
         "model": _model(known.get("model")),
-        "data": _pairs(known.get("data")),
+        "data": _data(known.get("data")),
         "versions": _pairs(known.get("versions")),
     }
     return [(name, str(text)) for name, text in facts.items() if text]
@@ -46,6 +46,15 @@ def _model(model: Mapping[str, Any] | None) -> str:
         return ""
     parameters = model.get("parameters")
     return _joined(model.get("name"), None if parameters is None else f"{parameters:,} parameters")
+
+
+def _data(data: Mapping[str, Any] | None) -> str:
+    """What the command line records of its data; whatever else a user has recorded is listed as it is."""
+    if not data or "rows" not in data:
+        return _pairs(data)
+    rows = ", ".join(f"{n:,} {part}" for part, n in data["rows"].items())
+    classes = f"{len(data['classes'])} classes" if data.get("classes") else None
+    return _joined(f"{data.get('source', 'unnamed')}: {rows} rows", classes, data.get("split"))
 
 
 def _pairs(values: Mapping[str, Any] | None) -> str:
