@@ -465,6 +465,7 @@ def test_a_model_that_cannot_be_rebuilt_is_refused_before_training(tmp_path):
 
 def test_the_way_out_for_models_without_a_config(tmp_path):
     model = Unconfigured({1, 2, 3})
+    model(X[:1])
     model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
     with pytest.raises(
         ValueError, match=r"rebuild=False\) and predict with mm.Ensemble\(model, mm.Snapshots\(path\)\)"

@@ -251,7 +251,13 @@ def normalised():
     return keras.Sequential([keras.Input((4,)), scale, layers.GaussianNoise(0.1), layers.Dense(3, "softmax")])
 
 
-@pytest.mark.parametrize("build", [functional, normalised, lambda: Subclassed(3)], ids=["shared", "counts", "subclass"])
+def subclassed():
+    model = Subclassed(3)
+    model(X[:1])
+    return model
+
+
+@pytest.mark.parametrize("build", [functional, normalised, subclassed], ids=["shared", "counts", "subclass"])
 def test_a_run_rebuilds_its_model(build, tmp_path):
     model = build()
     x = {"a": X, "b": X[::-1]} if len(getattr(model, "inputs", [0])) == 2 else X
@@ -292,3 +298,11 @@ def test_a_run_of_another_model(tmp_path):
     other = keras.Sequential([keras.Input((4,)), layers.Dense(8), layers.BatchNormalization(), layers.Dense(5)])
     with pytest.raises(ValueError, match=r"s00000004.safetensors' holds 8 arrays.*array 6.*\(8, 3\) there, \(8, 5\)"):
         mm.Ensemble(other, mm.Snapshots(into))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="elsewhere Keras builds the model before training")
+def test_a_model_that_is_not_built_is_refused(tmp_path):
+    model = Subclassed(3)
+    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"Call it once before fit: model\(x\[:1\]\)"):
+        model.fit(X, Y, verbose=0, callbacks=[mm.Collect(mm.recipes.checkpoints(), into=tmp_path / "run")])

@@ -16,6 +16,8 @@ import numpy as np
 
 __all__ = ["Execution", "choose", "compile_members"]
 
+_SMALL = 100_000  # parameters; measured in benchmarks/predict.py
+
 Execution = Literal["stacked", "mapped", "looped"]
 Weights = Sequence[np.ndarray]
 
@@ -39,8 +41,9 @@ def choose(model: keras.Model, wanted: str = "auto") -> Execution:
         return wanted  # pyright: ignore[reportReturnType]
     names = [type(layer).__name__ for layer in model._flatten_layers()]
     if backend == "jax":
-        # vmap turns convolutions into grouped ones, which are slow on a CPU.
-        return "mapped" if any("Conv" in name for name in names) and _on_cpu() else "stacked"
+        # On a CPU, vmap turns convolutions into slow grouped ones, and the stacked activations of large layers leave the cache.
+        large = any("Conv" in name for name in names) or model.count_params() > _SMALL
+        return "mapped" if large and _on_cpu() else "stacked"
     return "stacked" if set(names) <= {*_DENSE_ONLY, type(model).__name__} and names else "looped"
 
 

@@ -89,6 +89,8 @@ class Collect(keras.callbacks.Callback):
                 "the number of steps per epoch is unknown, so cycles cannot be placed. "
                 "Pass steps_per_epoch= to fit, or give it data with a length."
             )
+        if not model.built:  # TensorFlow builds subclassed models in the first batch, too late to describe them
+            raise ValueError(f"model '{model.name}' has no weights yet. Call it once before fit: model(x[:1]).")
         rate.remove_leftover(model, self._siblings)
         recipe = rate.with_peak(self.recipe, model.optimizer)
         plan = recipe.plan(epochs, steps)
