@@ -316,6 +316,8 @@ def test_inputs_that_cannot_be_predicted(ensemble):
         ensemble.evaluate(one_shot(), Y)
     with pytest.raises(ValueError, match="different lengths"):
         ensemble.evaluate(X, Y[:10])
+    with pytest.raises(ValueError, match="expected at least 1"):
+        ensemble.predict(X, batch_size=0)
     x = X.copy()
     x[37, 2] = np.nan
     with pytest.raises(ValueError, match="row 37. Look for NaN in that row of the inputs"):

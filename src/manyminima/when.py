@@ -1,6 +1,7 @@
 """When to collect, as functions of the step: `when(n)` is asked after n batches of this `fit`."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 __all__ = ["At", "Every"]
 
@@ -22,7 +23,11 @@ class At:
 
     def __call__(self, step: int) -> bool:
         """Tell whether to collect after `step` batches."""
-        return step in self.steps
+        return step in self._set
+
+    @cached_property
+    def _set(self) -> frozenset[int]:
+        return frozenset(self.steps)  # asked once for every batch of a run
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,6 @@ def _print(report, text: str, html: Path, json: Path) -> None:
 
     console = Console()
     console.print(f"On {text}:", highlight=False)
-    if hasattr(report, "__rich__") or hasattr(report, "__rich_console__"):
-        console.print(report)
-    else:
-        typer.echo(str(report))
+    console.print(report)
     console.print(f"Report: {html}", highlight=False, soft_wrap=True)
     console.print(f"Numbers: {json}", highlight=False, soft_wrap=True)

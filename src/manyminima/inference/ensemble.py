@@ -155,11 +155,8 @@ class Ensemble:
         return compile_members(self.model, self._members, self.execution)
 
     def _task_of(self, output: str) -> tasks.Task:
-        task = (
-            self.tasks.get(output, self.tasks.get(""))
-            if output or "" in self.tasks
-            else next(iter(self.tasks.values()))
-        )
+        only = None if output else next(iter(self.tasks.values()), None)
+        task = self.tasks.get(output) or self.tasks.get("") or only
         if task is None:
             raise ValueError(
                 f"it cannot be told from the loss what output {output or self.model.name!r} means. Say it: "
@@ -169,7 +166,7 @@ class Ensemble:
 
     def _predict(self, x, batch_size, reduce: Callable, axis: int, y=None, sample_weight=None):
         """Return reduced predictions, labels and sample weights; only one batch of member predictions is held at a time."""
-        size = batch_size or (1024 if self.execution == "stacked" else 128)
+        size = (1024 if self.execution == "stacked" else 128) if batch_size is None else batch_size
         total = None if inputs.is_dataset(x) else inputs.rows(x)
         size = min(size, inputs.power_of_two(total)) if total else size
         gathered: dict[str, Rows] = {}

@@ -46,6 +46,8 @@ def batches(x: Any, batch_size: int, y: Any = None, sample_weight: Any = None) -
     Raises:
         ValueError: a data set was given together with `y`, no example at all, or arrays of different lengths.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: expected at least 1 example at a time.")
     if is_dataset(x):
         if y is not None or sample_weight is not None:
             raise ValueError("y and sample_weight come out of the data set itself: pass the data set alone.")
