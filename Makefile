@@ -17,7 +17,7 @@ help:  ## list the targets
 	@touch $@
 
 .venv/all: .venv/jax
-	$(PIP) --editable '.[jax,torch,tensorflow,dev,reference]'
+	$(PIP) --editable '.[jax,torch,tensorflow,dev]'
 	@touch $@
 
 demo: .venv/jax  ## train a snapshot ensemble on the digits of scikit-learn, and report on it

@@ -43,3 +43,43 @@ def assert_same(found, expected):
     assert len(found) == len(expected)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def several(model, members=3, seed=0):
+    """Members around the model's own weights; integers stay, and variances stay positive."""
+    rng = np.random.default_rng(seed)
+    return [
+        [
+            w if w.dtype.kind != "f" else np.abs(w * (1 + 0.3 * rng.normal(size=w.shape))).astype(w.dtype)
+            for w in weights
+        ]
+        for weights in [model.get_weights()] * members
+    ]
+
+
+def alone(model, weights, x, **options):
+    """What Keras predicts with a member's weights."""
+    before = model.get_weights()
+    model.set_weights(weights)
+    try:
+        return model.predict(x, verbose=0, **options)
+    finally:
+        model.set_weights(before)
+
+
+def head(units, activation=None, loss=None, shape=(4,)):
+    """One dense layer, compiled if there is a loss."""
+    model = keras.Sequential([keras.Input(shape), layers.Dense(units, activation)])
+    if loss is not None:
+        model.compile(loss=loss)
+    return model
+
+
+def two_heads(x, y):
+    """A model with two named inputs and outputs, and data for it."""
+    a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
+    body = layers.Dense(6, "relu")(layers.Concatenate()([a, b]))
+    outputs = {"kind": layers.Dense(3, "softmax", name="k")(body), "size": layers.Dense(1, name="s")(body)}
+    model = keras.Model({"a": a, "b": b}, outputs)
+    model.compile(loss={"kind": "sparse_categorical_crossentropy", "size": "mse"})
+    return model, {"a": x, "b": x[:, :2]}, {"kind": y, "size": x[:, :1]}

@@ -48,10 +48,16 @@ def _ends(recipe, ends: list[int], unit: int, run: str) -> At:
     """Collect at these ends of cycles, each at least one schedule step after the one before."""
     if any(b <= a for a, b in zip([0, *ends[:-1]], ends, strict=True)):
         raise ValueError(
-            f"{recipe} has more cycles than {run} can hold: every cycle needs at least one update of the rate. "
+            f"{recipe} has more cycles than {run} can hold: every cycle must reach a low of its own. "
             f"Ask for fewer cycles or train for more epochs."
         )
     return At(tuple(n * unit for n in ends))
+
+
+def _low(lr: Callable, position: Fraction, start: int = 0) -> int:
+    """Return the batch count next to a low at a fractional one whose last batch has the lower rate."""
+    around = {max(math.floor(position), 1), math.ceil(position)}
+    return start + min(sorted(around, key=lambda n: abs(n - position)), key=lambda n: lr(start + n - 1))
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,8 @@ class snapshot:
         growth = Fraction(self.length_multiplier)
         shares = Fraction(self.cycles) if growth == 1 else (growth**self.cycles - 1) / (growth - 1)
         lr = CosineCycles(_peak(self), total / shares, self.floor, self.length_multiplier, self.rate_multiplier)
-        when = _ends(self, [*lr.ends(self.cycles)[:-1], total], unit, run)
+        ends = [*lr.ends(self.cycles)[:-1], total] if total >= shares else [0]  # the first cycle is the shortest
+        when = _ends(self, ends, unit, run)
         return Plan(lr if unit == 1 else Staircase(lr, unit), when)
 
 
@@ -163,7 +170,7 @@ class cyclic:
         length = Fraction(total, self.cycles)
         floor = _peak(self) / 4 if self.floor is None else self.floor
         lr = Triangular(_peak(self), floor, length, self.amplitude_multiplier, self.gamma, offset=1)
-        lows = [round(k * length) for k in range(1, self.cycles + 1)]
+        lows = [_low(lr, k * length) for k in range(1, self.cycles + 1)]
         return Plan(lr, _ends(self, lows, 1, f"a run of {total} steps"))
 
 
@@ -210,5 +217,6 @@ class fge:
         pieces = [(0, before[0]), *([(half, before[1])] if 0 < half < start else []), (start, cycle)]
         pieces = pieces[-1:] if start == 0 else pieces
         lr = Joined(tuple(p for _, p in pieces), tuple(s for s, _ in pieces[1:])) if len(pieces) > 1 else cycle
-        lows = [start + round((k + Fraction(1, 2)) * length) for k in range(self.cycles)]
+        lows = [_low(lr, (k + Fraction(1, 2)) * length, start) for k in range(self.cycles)]
+        lows = lows if length >= 2 else [0]  # shorter triangles have no middle
         return Plan(lr, _ends(self, lows, 1, f"the last {total - start} steps of a run of {total} steps"))

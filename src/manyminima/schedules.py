@@ -116,7 +116,8 @@ class CosineCycles(LearningRateSchedule):
         object.__setattr__(self, "length", Fraction(self.length))
         _check_length(self, self._length, exact=self.length_multiplier == 1)
         _check(0 <= self.floor < self.peak < math.inf, self, "0 <= floor < peak")
-        _check(self.length_multiplier >= 1, self, "length_multiplier >= 1")
+        grows = 1.001 <= self.length_multiplier < math.inf  # closer to 1 there would be too many cycles to list
+        _check(self.length_multiplier == 1 or grows, self, "length_multiplier >= 1.001, or 1 for equal cycles")
         _check(self.rate_multiplier > 0, self, "rate_multiplier > 0")
 
     @property
@@ -138,16 +139,19 @@ class CosineCycles(LearningRateSchedule):
             return [math.ceil(k * self._length) for k in range(1, cycles + 1)]
         return [math.ceil(start) for start in self._starts[1 : cycles + 1]]
 
+    @cached_property
+    def _tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """First whole step of each growing cycle, how far into the cycle it is, and the cycle's length in steps."""
+        first = [math.ceil(s) for s in self._starts]
+        late = [float(f - s) for f, s in zip(first, self._starts, strict=True)]
+        lengths = [float(self._length) * self.length_multiplier**k for k in range(len(first))]
+        return np.array(first, "int32"), np.array(late, "float32"), np.array(lengths, "float32")
+
     def _grown_cycle_and_phase(self, step, xp, real):
-        starts = self._starts
-        first = [math.ceil(s) for s in starts]
-        late = [float(math.ceil(s) - s) for s in starts]  # how far into its cycle its first step is
-        lengths = [float(self._length) * self.length_multiplier**k for k in range(len(starts))]
-        cycle = xp.sum(xp.expand_dims(step, -1) >= xp.array(first, "int32"), axis=-1) - 1
-        done = step - xp.take(xp.array(first, "int32"), cycle)
-        return cycle, (real(done) + xp.take(xp.array(late, "float32"), cycle)) / xp.take(
-            xp.array(lengths, "float32"), cycle
-        )
+        first, late, lengths = (xp.array(table) for table in self._tables)
+        cycle = xp.sum(xp.expand_dims(step, -1) >= first, axis=-1) - 1
+        done = real(step - xp.take(first, cycle)) + xp.take(late, cycle)
+        return cycle, done / xp.take(lengths, cycle)
 
     def __call__(self, step):
         """Return the rate of 0-based batch `step`."""

@@ -6,6 +6,7 @@ be Keras's own or registered by the user's program beforehand, and pickled lambd
 
 import contextlib
 import copy
+import json
 import random
 import re
 import sys
@@ -55,6 +56,7 @@ def describe(model: keras.Model, custom_objects: Mapping[str, Any] | None = None
     try:
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)  # losses and metrics are not needed to predict, and may be anything
+        config = _through_json(config)
         # The model is the user's own and alive: its lambdas are no stranger's code yet. Loading asks.
         twin = rebuild({**about, "config": config}, custom_objects, safe_mode=False)
         check_weights(variables(twin), variables(model), "its rebuilt twin", model.name)
@@ -87,6 +89,11 @@ def rebuild(
         return keras.saving.deserialize_keras_object(
             config, custom_objects=dict(custom_objects or {}), safe_mode=safe_mode
         )
+
+
+def _through_json(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config as a run will give it back: no infinities, and no objects that JSON does not know."""
+    return json.loads(json.dumps(config, allow_nan=False, default=lambda number: number.tolist()))
 
 
 def _vet(config: Any, custom_objects: Mapping[str, Any], safe_mode: bool) -> None:

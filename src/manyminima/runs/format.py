@@ -61,11 +61,21 @@ def member_file(step: int, replica: int = 0) -> str:
     return f"members/r{replica:03d}-s{step:08d}.safetensors"
 
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Replace a JSON file in one step; a reader sees the old file or the new one, never a part."""
-    text = json.dumps(_strict(data), indent=1, allow_nan=False)
+def write_json(path: Path, data: dict[str, Any]) -> str:
+    """Replace a JSON file in one step; a reader sees the old file or the new one, never a part. Return its hash."""
     with _replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_bytes(json_text(data).encode())
+    return hash_file(path)
+
+
+def json_text(data: dict[str, Any]) -> str:
+    """Return strict JSON: NumPy's numbers as plain ones, NaN and infinities as text."""
+    return json.dumps(_strict(data), indent=1, allow_nan=False) + "\n"
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:

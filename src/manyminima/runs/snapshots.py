@@ -1,6 +1,7 @@
 """A run on disk: the fold that writes members while training goes on, and the sequence that reads them afterwards."""
 
 import datetime
+import json
 import os
 import platform
 import uuid
@@ -18,6 +19,8 @@ from manyminima.runs.format import (
     MEMBER_NAME,
     Member,
     Weights,
+    hash_file,
+    json_text,
     member_file,
     read_json,
     read_member,
@@ -48,7 +51,8 @@ class Snapshots:
     def __init__(self, path: str | os.PathLike, *, data: Mapping[str, Any] | None = None, rebuild: bool = True):
         self.path = Path(path)
         self.rebuild = rebuild
-        self._data = dict(data) if data is not None else None
+        self._data = _checked(data)
+        self._run_hash = ""
         self._run: dict[str, Any] | None = None  # run.json, once written or read
         self._written: list[Member] = []
 
@@ -60,18 +64,21 @@ class Snapshots:
     def begin(self, run: Mapping[str, Any]) -> None:
         """Claim the directory and write `run.json`; called once, before training."""
         held = [p for p in (*self.path.glob("members/*.safetensors"), self.path / "best.safetensors") if p.exists()]
+        foreign = [p for p in (self.path / "run.json", self.path / "index.json") if p.exists() and not _is_ours(p)]
         if held:
             raise FileExistsError(
                 f"'{self.path}' already holds a run ({held[0].name} is there), and a run is never overwritten. "
                 f"Choose another directory, or delete it first."
             )
+        if foreign:
+            raise FileExistsError(f"'{foreign[0]}' is not of a run that this version reads. Choose another directory.")
         try:
             (self.path / "members").mkdir(
                 parents=True, exist_ok=True
             )  # a run that ended before its first member is none
             self._run = {"format": FORMAT, "run_id": uuid.uuid4().hex, "created": _now(), **run, "data": self._data}
             self._run["versions"] = {"manyminima": manyminima.__version__, **_machine(), **run.get("versions", {})}
-            write_json(self.path / "run.json", self._run)
+            self._run_hash = write_json(self.path / "run.json", self._run)
         except OSError as error:
             raise OSError(
                 f"cannot write a run to '{self.path}': {error}. Choose a directory that can be written to."
@@ -83,6 +90,8 @@ class Snapshots:
         """Write one member: `weights` in the order of `model.weights`, collected after `step` batches."""
         if self._run is None:
             self.begin({"variables": [{"path": "", **_shape(w)} for w in weights]})
+        if not self._written:
+            self._check_still_ours()
         member = Member(member_file(step), step=int(step), epoch=epoch, logs=dict(logs or {}))
         self._written.append(write_member(self.path, self.run["run_id"], member, weights))
         self._write_index()
@@ -92,9 +101,16 @@ class Snapshots:
         member = Member("best.safetensors", step=int(step), epoch=epoch, kind="best", logs=dict(logs or {}))
         write_member(self.path, self.run["run_id"], member, weights)
 
+    def _check_still_ours(self) -> None:
+        """Before its first member a run's directory looks free: another one may have claimed it as well."""
+        if read_json(self.path / "run.json").get("run_id") != self.run["run_id"]:
+            raise FileExistsError(
+                f"another run has begun to write to '{self.path}'. Give each run a directory of its own."
+            )
+
     def _write_index(self) -> None:
-        members = [asdict(m) for m in self._written]
-        write_json(self.path / "index.json", {"format": FORMAT, "run_id": self.run["run_id"], "members": members})
+        index = {"format": FORMAT, "run_id": self.run["run_id"], "run_hash": self._run_hash}
+        write_json(self.path / "index.json", {**index, "members": [asdict(m) for m in self._written]})
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -118,18 +134,35 @@ class Snapshots:
         A complete file that the index does not name yet, because the run died between the two writes, is counted.
         """
         run_id = self.run["run_id"]
-        index = read_json(self.path / "index.json")
-        if index.get("run_id") != run_id:
-            raise ValueError(
-                f"'{self.path / 'index.json'}' belongs to another run than run.json. Restore the right one."
-            )
-        members = {m["file"]: Member(**m) for m in index["members"]}
+        members = self._indexed(run_id)
         for file in sorted(self._files() - members.keys()):
             members[file] = read_member(self.path, run_id, file)[0]
         return sorted(members.values(), key=lambda m: (m.step, m.replica))
 
+    def _indexed(self, run_id: str) -> dict[str, Member]:
+        """Return the members that the index names; none if it is missing, since the files tell all by themselves."""
+        path = self.path / "index.json"
+        if not path.exists():
+            return {}
+        index = read_json(path)
+        if index.get("run_id") != run_id:
+            raise ValueError(f"'{path}' belongs to another run than run.json. Restore the right one.")
+        if index.get("run_hash") != hash_file(self.path / "run.json"):
+            raise ValueError(
+                f"'{self.path / 'run.json'}' is damaged: it is not what the run wrote. Restore it from a copy."
+            )
+        try:
+            return {m["file"]: Member(**m) for m in index["members"]}
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"'{path}' is damaged ({error}). Delete it: the members' files tell all it holds."
+            ) from error
+
     def _files(self) -> set[str]:
-        found = {f"members/{p.name}" for p in (self.path / "members").iterdir() if not p.name.endswith(".tmp")}
+        try:
+            found = {f"members/{p.name}" for p in (self.path / "members").iterdir() if not p.name.startswith(".")}
+        except FileNotFoundError:
+            raise FileNotFoundError(f"'{self.path / 'members'}' is missing. Restore it from a copy.") from None
         for file in found:
             if not MEMBER_NAME.fullmatch(Path(file).name):
                 raise ValueError(
@@ -146,6 +179,11 @@ class Snapshots:
             raise ValueError(
                 f"'{self.path / member.file}' is not the file that the run wrote: its hash differs from the index. "
                 f"Restore it from a copy."
+            )
+        if member != found:
+            raise ValueError(
+                f"'{self.path / 'index.json'}' is damaged: of '{member.file}' it says {asdict(member)}, and the file itself "
+                f"{asdict(found)}. Delete the index: the members' files tell all it holds."
             )
         return arrays
 
@@ -188,6 +226,20 @@ class Snapshots:
         run["task"] = kinds[""] if set(kinds) == {""} else kinds
         run["model"] = {k: v for k, v in (run.get("model") or {}).items() if k != "config"} or None
         return {"path": str(self.path), **run, "members": [asdict(m) for m in self.members]}
+
+
+def _checked(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    try:
+        return None if data is None else json.loads(json_text(dict(data)))
+    except TypeError as error:
+        raise TypeError(f"data={data!r} cannot be recorded: {error}. Use text, numbers, lists and dicts.") from None
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return "run_id" in read_json(path)
+    except ValueError:
+        return False
 
 
 def _shape(array: np.ndarray) -> dict[str, Any]:

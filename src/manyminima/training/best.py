@@ -6,7 +6,19 @@ from typing import Any
 
 __all__ = ["Best"]
 
-_HIGHER = ("accuracy", "acc", "auc", "precision", "recall", "f1_score", "fbeta_score", "iou", "r2_score", "similarity")
+_HIGHER = (
+    "accuracy",
+    "acc",
+    "auc",
+    "precision",
+    "recall",
+    "f1_score",
+    "fbeta_score",
+    "iou",
+    "io_u",
+    "r2_score",
+    "similarity",
+)
 _LOWER = ("loss", "error", "crossentropy", "mse", "mae", "rmse", "divergence")
 
 
@@ -15,9 +27,10 @@ class Best:
 
     Args:
         monitor: the log's name, such as "val_loss"; "min:name" or "max:name" where the name does not tell the direction.
+        validates: whether `fit` has validation data; None if that is not known.
     """
 
-    def __init__(self, monitor: str):
+    def __init__(self, monitor: str, validates: bool | None = None):
         direction, _, name = monitor.rpartition(":")
         if not direction:
             direction = "max" if name.endswith(_HIGHER) else "min" if name.endswith(_LOWER) else ""
@@ -25,11 +38,16 @@ class Best:
             raise ValueError(
                 f'best={monitor!r} does not say whether higher or lower is better: write "max:{name}" or "min:{name}".'
             )
+        if name.startswith("val_") and validates is False:
+            raise ValueError(f"best={name!r} needs validation: pass validation_data= to fit, or watch {name[4:]!r}.")
         self.name, self._sign, self._value = name, 1 if direction == "min" else -1, math.inf
+        self._validates = validates
 
     def improved_by(self, logs: Mapping[str, Any]) -> bool:
         """Take in one epoch's logs; tell whether they are the best so far. NaN never is."""
         if self.name not in logs:
+            if self._validates and not any(name.startswith("val_") for name in logs):
+                return False  # validation_freq= leaves this epoch out
             raise ValueError(
                 f"best={self.name!r} is not among the logs: {', '.join(sorted(logs))}. "
                 f"Name one of these, or pass validation_data= to fit."

@@ -11,7 +11,7 @@ from manyminima.runs import tasks
 from manyminima.runs.architecture import describe, summarise
 from manyminima.runs.format import Member
 from manyminima.runs.snapshots import Snapshots
-from manyminima.training import rate
+from manyminima.training import caller, rate
 from manyminima.training.best import Best
 from manyminima.training.memory import Memory
 from manyminima.training.record import describe_run
@@ -56,11 +56,15 @@ class Collect(keras.callbacks.Callback):
         from_logits: bool | None = None,
     ):
         super().__init__()
-        if not hasattr(recipe, "plan"):
+        if not hasattr(recipe, "plan") or isinstance(recipe, type):
             raise TypeError(f"expected a recipe, such as mm.recipes.snapshot(cycles=5, peak=0.1), got {recipe!r}.")
         self.recipe = recipe
         self.folds = _folds(into)
-        self._best = Best(best) if best else None
+        if best and not any(hasattr(fold, "add_best") for fold in self.folds):
+            raise ValueError(
+                f"best={best!r}, but no place in into= keeps a best model: add one, as in into=[fold, None]."
+            )
+        self._monitor, self._best = best, Best(best) if best else None
         self._task, self._from_logits = task, from_logits
         self._driver: rate.Driver | None = None
 
@@ -73,13 +77,14 @@ class Collect(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Remember that this `fit` is not prepared yet."""
-        self._prepared = False
-        self._siblings = rate.siblings(self)
+        self._prepared, self._driver = False, None
+        self._siblings, self._validates = caller.siblings(self), caller.validates(self)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Prepare on the first epoch: only now is it known how many there will be, `initial_epoch` considered."""
         if not self._prepared:
-            self._prepare(self.model, epochs=self.params["epochs"] - epoch)
+            with rate.given_back_on_error(self.model):
+                self._prepare(self.model, epochs=self.params["epochs"] - epoch)
         self._last_batch = 0
 
     def _prepare(self, model: keras.Model, epochs: int) -> None:
@@ -92,6 +97,7 @@ class Collect(keras.callbacks.Callback):
         if not model.built:  # TensorFlow builds subclassed models in the first batch, too late to describe them
             raise ValueError(f"model '{model.name}' has no weights yet. Call it once before fit: model(x[:1]).")
         rate.remove_leftover(model, self._siblings)
+        self._best = Best(self._monitor, self._validates) if self._monitor else None
         recipe = rate.with_peak(self.recipe, model.optimizer)
         plan = recipe.plan(epochs, steps)
         due = [n for n in range(1, epochs * steps + 1) if plan.when(n)]
@@ -122,6 +128,8 @@ class Collect(keras.callbacks.Callback):
 
     def _claim(self, model: keras.Model, run: dict[str, Any]) -> None:
         """Announce the run to every fold, with the architecture for those that want to rebuild the model."""
+        others = [fold for other in self._siblings if isinstance(other, Collect) for fold in other.folds]
+        _check_directories([*self.folds, *others])
         rebuilt = any(getattr(fold, "rebuild", False) for fold in self.folds)
         run["model"] = describe(model) if rebuilt else summarise(model)
         for fold in self.folds:
@@ -139,24 +147,28 @@ class Collect(keras.callbacks.Callback):
         self._last_batch = batch
         if self._step + batch == self._next_due:
             model = self.model
-            self._collect(model, self._step + batch, model.get_metrics_result())
+            with rate.given_back_on_error(model):
+                self._collect(model, self._step + batch, model.get_metrics_result())
 
     def on_epoch_end(self, epoch, logs=None):
         """Collect what is due at the epoch's end, with validation logs; keep the best; complete the logs."""
-        logs = {} if logs is None else logs
         model = self.model
+        with rate.given_back_on_error(model):
+            self._end_epoch(model, {} if logs is None else logs)
+
+    def _end_epoch(self, model: keras.Model, logs: dict[str, Any]) -> None:
         # A callback may have ended the epoch early, and steps_per_execution batches run at once.
         self._step += min(self._steps, self._last_batch + model.steps_per_execution)
         if self._driver is not None:
             self._driver.check_untouched()
-            logs["learning_rate"] = self._driver.schedule(self._step - 1)
+            logs["learning_rate"] = rate.rate_at(self._driver.schedule, self._step - 1)
         if self._step == self._next_due:
             self._collect(model, self._step, logs)
-        if self._best is not None and self._best.improved_by(logs):
+        if self._best is not None and self._best.improved_by(_single_numbers(logs)):
             self._keep_best(model, logs)
 
     def _collect(self, model: keras.Model, step: int, logs: Mapping[str, Any]) -> None:
-        about = {"epoch": step / self._steps, "logs": {k: float(v) for k, v in logs.items()}}
+        about = {"epoch": step / self._steps, "logs": _single_numbers(logs)}
         weights = model.get_weights()
         for fold in self.folds:
             fold.add(weights, step, **about)
@@ -166,7 +178,7 @@ class Collect(keras.callbacks.Callback):
         self._say(_line(member, len(self._collected), len(self._due)))
 
     def _keep_best(self, model: keras.Model, logs: Mapping[str, Any]) -> None:
-        about = {"epoch": self._step / self._steps, "logs": {k: float(v) for k, v in logs.items()}}
+        about = {"epoch": self._step / self._steps, "logs": _single_numbers(logs)}
         weights = model.get_weights()
         for fold in self.folds:
             if hasattr(fold, "add_best"):
@@ -185,8 +197,9 @@ class Collect(keras.callbacks.Callback):
             self._model.history.members = list(self._collected)
 
     def _say(self, line: str) -> None:
-        if self.params.get("verbose"):
-            print(f"\n{line}" if self.params["verbose"] == 1 else line)  # 1 is the progress bar, which ends no line
+        verbose = self.params.get("verbose")
+        if verbose:
+            print(f"\n{line}" if verbose in (1, "auto") else line)  # these show a progress bar, which ends no line
 
 
 def _folds(into: Any) -> tuple:
@@ -200,6 +213,21 @@ def _folds(into: Any) -> tuple:
     if not folds:
         raise ValueError('into=[] names no place for members: write into="runs/x", or into=None for memory.')
     return folds
+
+
+def _check_directories(folds: Sequence) -> None:
+    paths = [os.path.realpath(fold.path) for fold in folds if isinstance(fold, Snapshots)]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"two members would be written to '{twice}' at each collection: give each run a directory of its own."
+        )
+
+
+def _single_numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Return the logs that are one number; metrics of several classes log an array, which is no score of a member."""
+    arrays = {name: keras.ops.convert_to_numpy(value) for name, value in logs.items()}
+    return {name: float(array.item()) for name, array in arrays.items() if array.size == 1}
 
 
 def _line(member: Member, count: int, total: int) -> str:

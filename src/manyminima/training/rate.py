@@ -5,15 +5,15 @@ The schedule takes the place of one method of the optimizer, `_get_current_learn
 callbacks save in mid-training is an ordinary Keras file, and nothing has to be put back in order afterwards.
 """
 
+import contextlib
 import dataclasses
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
-__all__ = ["Driver", "check_alone", "remove_leftover", "siblings", "with_peak"]
+__all__ = ["Driver", "check_alone", "given_back_on_error", "rate_at", "remove_leftover", "with_peak"]
 
 _HOOK = "_get_current_learning_rate"
 
@@ -69,7 +69,7 @@ class Driver:
 
 def with_peak(recipe, optimizer):
     """Return the recipe with `peak=None` replaced by the optimizer's present learning rate."""
-    if getattr(recipe, "peak", 0) is not None:
+    if getattr(recipe, "peak", 0) is not None or not hasattr(recipe, "__dataclass_fields__"):
         return recipe
     _check_number(recipe, optimizer)
     return dataclasses.replace(recipe, peak=float(keras.ops.convert_to_numpy(_innermost(optimizer)._learning_rate)))
@@ -97,24 +97,23 @@ def _check_number(recipe, optimizer) -> None:
         )
 
 
-def remove_leftover(model: keras.Model, others: Sequence) -> None:
-    """Put back a rate that an earlier `fit` left behind when it ended in an exception."""
+def remove_leftover(model: keras.Model, others: Sequence = ()) -> None:
+    """Put back a rate that an earlier `fit` left behind when it ended in an exception; `others` are part of this one."""
     driver = vars(_innermost(model.optimizer)).get(_HOOK)
     if isinstance(driver, Driver) and driver.owner not in others:
         driver.remove()
 
 
-def siblings(callback) -> list:
-    """Return the other callbacks of the running `fit`.
+@contextlib.contextmanager
+def given_back_on_error(model: keras.Model):
+    """Give the optimizer its own rate back if we end the `fit` with an error: nobody tells us of its end then."""
+    try:
+        yield
+    except BaseException:
+        remove_leftover(model)
+        raise
 
-    Keras hands a callback its model and parameters, never its neighbours; they are read off the caller that is
-    notifying all of them.
-    """
-    frame = inspect.currentframe()
-    while frame is not None:
-        caller = frame.f_locals.get("self")
-        notified = getattr(caller, "callbacks", None) if isinstance(caller, keras.callbacks.CallbackList) else None
-        if notified and callback in notified:
-            return [other for other in notified if other is not callback]
-        frame = frame.f_back
-    return []
+
+def rate_at(schedule: Callable, step: int) -> float:
+    """Return the rate of 0-based batch `step` as a plain number; Keras's own schedules give tensors."""
+    return float(keras.ops.convert_to_numpy(schedule(step)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from manyminima.recipes import Plan
 from manyminima.runs.architecture import variables
+from manyminima.training.rate import rate_at
 
 __all__ = ["describe_run"]
 
@@ -33,7 +34,9 @@ def describe_run(
 
 def _recipe(recipe: Any) -> dict[str, Any]:
     fields = dataclasses.fields(recipe) if dataclasses.is_dataclass(recipe) else ()
-    return {"name": type(recipe).__name__, **{field.name: getattr(recipe, field.name) for field in fields}}
+    values = {field.name: getattr(recipe, field.name) for field in fields}
+    plain = {k: v if v is None or isinstance(v, str | int | float | np.generic) else repr(v) for k, v in values.items()}
+    return {"name": type(recipe).__name__, **plain}
 
 
 def _curve(plan: Plan, due: list[int], total: int) -> dict[str, list] | None:
@@ -42,7 +45,7 @@ def _curve(plan: Plan, due: list[int], total: int) -> dict[str, list] | None:
         return None
     corners = [t for n in due for t in (n - 1, n) if t < total]
     steps = np.unique([*np.linspace(0, total - 1, _CURVE_POINTS).astype(int), *corners])
-    return {"steps": steps.tolist(), "rates": [plan.lr(t) for t in steps.tolist()]}
+    return {"steps": steps.tolist(), "rates": [rate_at(plan.lr, t) for t in steps.tolist()]}
 
 
 def _optimizer(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
