@@ -53,7 +53,11 @@ def test_epochs_without_validation_are_passed_over():
 def test_validation_that_will_not_come_is_missed_before_training():
     model, seen = compiled(), []
     with pytest.raises(ValueError, match="'val_loss' needs validation: pass validation_data= to fit, or watch 'loss'"):
-        fit(model, mm.Collect(SNAPSHOT, best="val_loss"), keras.callbacks.LambdaCallback(on_train_batch_begin=seen.append))
+        fit(
+            model,
+            mm.Collect(SNAPSHOT, best="val_loss"),
+            keras.callbacks.LambdaCallback(on_train_batch_begin=seen.append),
+        )
     assert not seen
 
 

@@ -63,7 +63,9 @@ def test_each_output_has_its_own():
     found = tasks.of_model(model)
     assert found == {"head0": Task("multiclass"), "head1": Task("regression"), "head2": None}
     said = tasks.of_model(model, {"head2": "multilabel"}, from_logits=True)
-    assert said == {k: Task(v, True) for k, v in {"head0": "multiclass", "head1": "regression", "head2": "multilabel"}.items()}
+    assert said == {
+        k: Task(v, True) for k, v in {"head0": "multiclass", "head1": "regression", "head2": "multilabel"}.items()
+    }
 
 
 def test_a_binary_loss_on_several_units_means_several_labels():

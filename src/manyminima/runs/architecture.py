@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.saving.serialization_lib import ObjectSharingScope  # as `model.save` does: a layer used twice stays one
 
 __all__ = [
     "adopt",
@@ -54,7 +55,8 @@ def describe(model: keras.Model, custom_objects: Mapping[str, Any] | None = None
     """
     about = summarise(model)
     try:
-        config = keras.saving.serialize_keras_object(model)
+        with ObjectSharingScope():
+            config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)  # losses and metrics are not needed to predict, and may be anything
         config = _through_json(config)
         # The model is the user's own and alive: its lambdas are no stranger's code yet. Loading asks.
@@ -85,7 +87,7 @@ def rebuild(
         )
     _vet(about["config"], dict(custom_objects or {}), safe_mode)
     config = copy.deepcopy(about["config"])  # Keras takes a functional model's config apart while it reads it
-    with untouched_random_state():
+    with untouched_random_state(), ObjectSharingScope():
         return keras.saving.deserialize_keras_object(
             config, custom_objects=dict(custom_objects or {}), safe_mode=safe_mode
         )

@@ -92,6 +92,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"'{path}' has run format {data['format']}; this version reads format {FORMAT}. Update: pip install -U manyminima"
         )
+    if not isinstance(data.get("run_id"), str):
+        raise ValueError(f"'{path}' is damaged: it has no run_id. Restore it from a copy.")
     return data
 
 

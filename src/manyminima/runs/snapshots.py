@@ -237,9 +237,10 @@ def _checked(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _is_ours(path: Path) -> bool:
     try:
-        return "run_id" in read_json(path)
+        read_json(path)
     except ValueError:
         return False
+    return True
 
 
 def _shape(array: np.ndarray) -> dict[str, Any]:
