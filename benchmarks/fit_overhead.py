@@ -1,9 +1,10 @@
 """What collecting costs: `fit` with Collect, snapshots written to disk included, against plain `fit`.
 
 Claim: at most 1.02 × the steady-state time per step on JAX, 1.05 × on torch and TensorFlow, for a small MLP at batch 32
-and a small CNN. Each pair is two fits of at least `--seconds` one after the other in one process, in alternating order; the
-first epoch, which holds the compilation, is timed apart. The interval is the one for a median, between two of the ratios
-in their order: the 6th and the 15th of 20.
+and a small CNN. Each pair is two fits of at least `--seconds` each, in two threads of one process that take turns epoch by
+epoch: a machine whose speed wanders by half within seconds, as shared ones do, wanders for both. The first epoch, which
+holds the compilation, is timed apart. The interval is the one for a median, between two of the ratios in their order: the
+6th and the 15th of 20.
 
     KERAS_BACKEND=torch python benchmarks/fit_overhead.py --pairs 20 --seconds 10 --json overhead.json
 """
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -41,17 +43,36 @@ def cnn() -> keras.Model:
     )
 
 
+class Turn:
+    """Whose turn it is to train: two fits pass it on after every epoch."""
+
+    def __init__(self, players: int = 2):
+        self._players, self._condition, self._now = players, threading.Condition(), 0
+
+    def wait(self, player: int) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._now == player)
+
+    def pass_on(self) -> None:
+        with self._condition:
+            self._now = (self._now + 1) % self._players
+            self._condition.notify_all()
+
+
 class Clock(keras.callbacks.Callback):
     """Seconds of each epoch, what other callbacks do at its end included; no batch hooks, so it costs nothing itself."""
 
+    def __init__(self, turn: Turn, player: int):
+        super().__init__()
+        self.seconds, self._turn, self._player = [], turn, player
+
     def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 0:
-            self.seconds, self._last = [], time.perf_counter()
+        self._turn.wait(self._player)
+        self._begin = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        now = time.perf_counter()
-        self.seconds.append(now - self._last)
-        self._last = now
+        self.seconds.append(time.perf_counter() - self._begin)
+        self._turn.pass_on()
 
 
 def steady(clock: Clock, collecting: set[int]) -> float:
@@ -63,31 +84,41 @@ def steady(clock: Clock, collecting: set[int]) -> float:
     return typical * (len(clock.seconds) - 1) + sum(clock.seconds[epoch] - typical for epoch in collecting)
 
 
-def fit(build, x, y, epochs: int, collect: bool) -> Clock:
-    keras.utils.set_random_seed(0)
-    keras.backend.clear_session()
-    model, clock = build(), Clock()
+def fit(build, x, y, epochs: int, clock: Clock, collect: bool) -> None:
+    model = build()
     model.compile(optimizer=keras.optimizers.SGD(0.01, momentum=0.9), loss="sparse_categorical_crossentropy")
     with tempfile.TemporaryDirectory() as folder:
         recipe = mm.recipes.snapshot(cycles=CYCLES, peak=0.01)
         callbacks = [mm.Collect(recipe, into=Path(folder) / "run")] if collect else []
         model.fit(x, y, batch_size=32, epochs=epochs, verbose=0, callbacks=[*callbacks, clock])
         assert not collect or len(mm.Snapshots(Path(folder) / "run")) == CYCLES
-    return clock
+
+
+def both(build, x, y, epochs: int, plain_first: bool) -> dict[bool, Clock]:
+    """Return the clocks of a fit with Collect and of one without."""
+    keras.backend.clear_session()
+    turn = Turn()
+    clocks = {collect: Clock(turn, player=int(collect == plain_first)) for collect in (False, True)}
+    threads = [threading.Thread(target=fit, args=(build, x, y, epochs, clocks[c], c)) for c in clocks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(len(clock.seconds) == epochs for clock in clocks.values()), "one of the fits has failed"
+    return clocks
 
 
 def measure(build, shape, pairs: int, seconds: float) -> dict:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(ROWS, *shape)).astype("float32"), rng.integers(0, 10, ROWS)
-    pilot = fit(build, x, y, epochs=11, collect=False)
+    pilot = both(build, x, y, epochs=11, plain_first=True)[False]
     epochs = max(10, int(np.ceil(seconds / np.median(pilot.seconds[1:])))) + 1
     steps = ROWS // 32
     ends = mm.recipes.snapshot(cycles=CYCLES, peak=0.01).plan(epochs, steps).when.steps
     collecting = {-(-n // steps) - 1 for n in ends}
     ratios, first, step_us = [], [], []
     for pair in range(pairs):
-        order = (True, False) if pair % 2 else (False, True)
-        clocks = {collect: fit(build, x, y, epochs, collect) for collect in order}
+        clocks = both(build, x, y, epochs, plain_first=pair % 2 == 0)
         plain = steady(clocks[False], set())
         ratios.append(steady(clocks[True], collecting) / plain)
         first.append(clocks[True].seconds[0] - clocks[False].seconds[0])

@@ -191,3 +191,141 @@ def test_normalization_of_other_data_is_noticed(tmp_path):
     np.testing.assert_allclose(exported.predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-6)
     with pytest.raises(ValueError, match="adapted to other data"):
         mm.Ensemble(normalised(5 * X + 1), mm.Snapshots(into))
+
+
+# -- several outputs -------------------------------------------------------------------------------------------------
+
+
+def pair(**compiled_with):
+    x = keras.Input((4,))
+    model = keras.Model(x, [layers.Dense(3, "softmax", name="kind")(x), layers.Dense(1, name="size")(x)])
+    if compiled_with:
+        model.compile(**compiled_with)
+    return model
+
+
+def test_a_list_of_outputs():
+    model = pair(loss=["sparse_categorical_crossentropy", "mse"])
+    ensemble = mm.Ensemble(model, [model.get_weights()])
+    probs, expected = ensemble.predict(X), model.predict(X, verbose=0)
+    assert list(probs) == ["kind", "size"]
+    for found, one in zip(probs.values(), expected, strict=True):
+        np.testing.assert_allclose(found, one, atol=1e-6)
+    assert ensemble.about["task"] == {"kind": "multiclass", "size": "regression"}
+
+
+def test_weights_and_labels_of_several_outputs():
+    model = pair(loss=["sparse_categorical_crossentropy", "mse"])
+    ensemble = mm.Ensemble(model, several(model))
+    size, weight = X[:, 0].astype("float64"), np.arange(70.0)
+    probs = ensemble.predict(X)
+    nll, nll_weighted = (mm.metrics.nll(Y, probs["kind"], w) for w in (None, weight))
+    error = np.average((probs["size"][:, 0] - size) ** 2, weights=weight)
+    for weights, expected in (
+        (weight, nll_weighted),
+        ([None, weight], nll),
+        ({"size": weight}, nll),
+        ({"kind": None, "size": weight}, nll),
+    ):
+        for labels in ([Y, size], {"kind": Y, "size": size}):
+            scores = ensemble.evaluate(X, labels, sample_weight=weights)
+            assert scores["kind"]["nll"] == pytest.approx(expected)
+            assert scores["size"]["squared_error"] == pytest.approx(error)
+    batches = ((X[i : i + 30], (Y[i : i + 30], size[i : i + 30])) for i in (0, 30, 60))
+    assert ensemble.evaluate(batches)["kind"]["nll"] == pytest.approx(nll)
+    for labels in ({"kind": Y}, Y):
+        with pytest.raises(
+            ValueError, match=r"no labels for \[.*'size'\]. Pass a dict with the keys \['kind', 'size'\]"
+        ):
+            ensemble.evaluate(X, labels)
+
+
+def test_one_output_with_a_name():
+    x = keras.Input((4,))
+    model = keras.Model(x, {"kind": layers.Dense(3, "softmax", name="kind")(x)})
+    model.compile(loss={"kind": "sparse_categorical_crossentropy"})
+    ensemble = mm.Ensemble(model, several(model))
+    assert ensemble.evaluate(X, Y) == ensemble.evaluate(X, {"kind": Y})
+
+
+def test_tasks_of_several_outputs():
+    model = pair()
+    ensemble = mm.Ensemble(model, several(model), task={"kind": "multiclass", "sise": "regression"})
+    with pytest.raises(ValueError, match=r"output 'size' means. Say it: task=.*known: kind, sise"):
+        ensemble.predict(X)
+    tasks = {"kind": "multiclass", "size": "regression"}
+    ensemble = mm.Ensemble(model, several(model), task=tasks)
+    ensemble.predict(X)
+    assert ensemble.about["task"] == tasks
+
+
+def test_one_loss_for_outputs_of_different_widths():
+    x = keras.Input((4,))
+    outputs = [layers.Dense(units, "sigmoid", name=name)(x) for name, units in (("many", 3), ("one", 1))]
+    model = keras.Model(x, outputs)
+    ensemble = mm.Ensemble(model, several(model), task="binary")
+    assert {name: probs.shape for name, probs in ensemble.predict(X).items()} == {"many": (70, 3), "one": (70, 2)}
+    assert ensemble.about["task"] == {"many": "multilabel", "one": "binary"}
+
+
+# -- what is no probability ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("units", [1, 4])
+def test_undeclared_logits_of_sigmoids_are_noticed(units):
+    model = head(units, None, "binary_crossentropy")
+    with pytest.raises(ValueError, match=r"range from .* expected probabilities in 0..1. .*from_logits=True"):
+        mm.Ensemble(model, several(model)).predict(9 * X)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_softmax_in_half_precision_is_rescaled(policy):
+    outputs = layers.Dense(200, "softmax", dtype=policy)
+    model = keras.Sequential([keras.Input((4,)), outputs])
+    probs = mm.Ensemble(model, [model.get_weights()], task="multiclass").predict(X)
+    np.testing.assert_allclose(probs.sum(-1), 1, atol=1e-6)
+    np.testing.assert_allclose(probs, model.predict(X, verbose=0).astype("float32"), rtol=2e-2)
+
+
+def test_classes_that_are_masked_out():
+    class Mask(layers.Layer):
+        def call(self, z):
+            return keras.ops.concatenate([z, keras.ops.full_like(z[:, :1], -np.inf)], axis=-1)
+
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3), Mask()])
+    probs = mm.Ensemble(model, several(model), task="multiclass", from_logits=True).predict(X)
+    np.testing.assert_array_equal(probs[:, 3], 0)
+    np.testing.assert_allclose(probs.sum(-1), 1, atol=1e-6)
+
+
+def test_images_of_classes_keep_their_axes():
+    convolution = layers.Conv2D(3, 3, padding="same", activation="softmax")
+    model = keras.Sequential([keras.Input((6, 5, 1)), convolution])
+    model.compile(loss="sparse_categorical_crossentropy")
+    ensemble = mm.Ensemble(model, several(model))
+    x, y = np.ones((4, 6, 5, 1), "float32"), np.zeros((4, 6, 5), int)
+    assert ensemble.predict_members(x).shape == (3, 4, 6, 5, 3)
+    votes = ensemble.predict(x, combine=mm.combine.majority_vote)
+    assert votes.shape == (4, 6, 5, 3)
+    assert ensemble.evaluate(x, y)["nll"] == pytest.approx(-np.log(ensemble.predict(x)[..., 0]).mean(), rel=1e-5)
+
+
+# -- members that are none -------------------------------------------------------------------------------------------
+
+
+def test_what_users_pass_for_members(model):
+    with pytest.raises(TypeError, match=r'write mm.load\("runs/x"\), or pass mm.Snapshots\("runs/x"\)'):
+        mm.Ensemble(model, "runs/x")
+    with pytest.raises(TypeError, match=r"write \[model.get_weights\(\)\]"):
+        mm.Ensemble(model, model.get_weights())
+
+
+def test_advice_about_a_diverged_member_can_be_followed(model):
+    members = several(model)
+    for diverged, advice in ((0, "1:"), (2, ":2")):
+        broken = [[w * np.nan for w in weights] if i == diverged else weights for i, weights in enumerate(members)]
+        ensemble = mm.Ensemble(model, broken)
+        with pytest.raises(ValueError, match=rf"member {diverged} predicts NaN.*ensemble\[{advice}\]"):
+            ensemble.predict(X)
+        rest = ensemble[slice(*(int(part) if part else None for part in advice.split(":")))]
+        assert np.isfinite(rest.predict(X)).all()

@@ -119,3 +119,9 @@ def test_plans_of_long_runs_are_quick():
     schedule, _ = recipes.snapshot(7, 0.1).plan(10_000, 1000)
     phase = Fraction(9_999_999 * 7, 10_000_000) % 1
     assert schedule(9_999_999) == pytest.approx(0.05 * (1 + math.cos(math.pi * phase)), rel=1e-12)
+
+
+def test_counts_may_be_numpys():
+    recipe = recipes.snapshot(np.int64(3), np.float32(0.5))
+    assert recipe == recipes.snapshot(3, 0.5)
+    assert plan(recipe, np.int64(3), 5)[1] == [5, 10, 15]

@@ -55,6 +55,26 @@ def test_drives_an_ordinary_optimizer(schedule):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(variable.value), [expected], rtol=1e-5)
 
 
+def compiled(function):
+    """Compile as the backend's training step does."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=True)
+    return function
+
+
+@every_schedule
+def test_inside_a_compiled_function(schedule):
+    rate = compiled(lambda step: schedule(step))
+    found = [keras.ops.convert_to_numpy(rate(keras.ops.convert_to_tensor(t, "int32"))) for t in (0, 1, 7, 59)]
+    np.testing.assert_allclose(found, [schedule(t) for t in (0, 1, 7, 59)], rtol=2e-5, atol=1e-8)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="counts traces, which is JAX's notion")
 @every_schedule
 def test_is_traced_once_whatever_the_step(schedule):

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
+from numbers import Integral
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from manyminima.when import At
@@ -34,8 +35,9 @@ class Recipe(Protocol):
 
 def _whole(recipe, name: str, least: int = 1):
     value = getattr(recipe, name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{recipe}: expected {name} to be a whole number of at least {least}, got {value!r}.")
+    object.__setattr__(recipe, name, int(value))
 
 
 def _peak(recipe) -> float:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -10,15 +9,12 @@ import keras
 import numpy as np
 
 from manyminima import combine as rules
-from manyminima import metrics
-from manyminima.arrays import ROW_SUM_TOLERANCE, as_problem
-from manyminima.arrays import Task as Kind
-from manyminima.inference import inputs
-from manyminima.inference.execution import Execution, choose, compile_members
+from manyminima.inference import inputs, outputs, sources
+from manyminima.inference.execution import Execution, choose, compile_members, compiles_each_shape
 from manyminima.inference.inputs import Rows
-from manyminima.inference.sources import Members, check_shapes, matching, members_of, read_weights
+from manyminima.inference.sources import Members
 from manyminima.runs import architecture, tasks
-from manyminima.runs.format import Member, Weights
+from manyminima.runs.format import Weights
 from manyminima.runs.snapshots import Snapshots
 
 __all__ = ["Ensemble"]
@@ -53,9 +49,11 @@ class Ensemble:
         if not model.built:
             raise ValueError(f"model '{model.name}' is not built: call it once, or model.build(input_shape).")
         self.model = model
-        self._members, self._about = members_of(members)
-        check_shapes(model, self._members, self._about)
-        architecture.check_adapted(model, self._members[-1])
+        found = sources.members_of(members)
+        sources.check_shapes(model, found)
+        for member in found.weights:
+            architecture.check_adapted(model, member)
+        self._members, self._about, self._files = found
         recorded = tasks.from_json(self._about.get("tasks"))
         self.tasks = tasks.override(recorded or tasks.of_model(model), task, from_logits)
         self.execution: Execution = choose(model, execution)
@@ -69,15 +67,11 @@ class Ensemble:
         Args:
             build_model: returns the built model whose weights the files hold.
             files: paths or patterns such as "models/*.keras"; files of one pattern are put in the order of the numbers
-                in their names (10 after 9).
+                in their names (10 after 9), and one that several patterns match is taken once.
             **options: as for `Ensemble`.
         """
-        paths = [path for pattern in files for path in matching(os.fspath(pattern))]
-        model = build_model()
-        members = [read_weights(model, path) for path in paths]
-        ensemble = cls(build_model(), members, **options)
-        ensemble._about["members"] = [asdict(Member(path, step=i)) for i, path in enumerate(paths)]
-        return ensemble
+        members = sources.from_files(build_model(), files)
+        return cls(build_model(), members, **options)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -92,6 +86,7 @@ class Ensemble:
         part = object.__new__(Ensemble)
         part.__dict__.update({k: v for k, v in self.__dict__.items() if k != "_program"})
         part._members = self._members[index]
+        part._files = self._files[index]
         part._about = {**self._about, "members": self._about["members"][index]}
         if not part._members:
             raise IndexError(f"{index} selects none of {len(self)} members.")
@@ -100,7 +95,7 @@ class Ensemble:
     @property
     def about(self) -> dict[str, Any]:
         """What is known about the run and its members, as plain data for reports."""
-        kinds = {name: task and task.kind for name, task in self.tasks.items()}
+        kinds = {name: task and task.kind for name, task in self.tasks.items() if name or len(self.tasks) == 1}
         return {**self._about, "task": kinds.get("") if set(kinds) == {""} else kinds}
 
     def __repr__(self):
@@ -122,7 +117,7 @@ class Ensemble:
 
         Args:
             x: whatever `model.predict` takes.
-            batch_size: examples at once; None is 1024, or 128 for members that run one after the other.
+            batch_size: examples at once; None is 1024, or fewer (down to 32) where an example has many numbers.
             combine: a function of (members, examples, classes), such as those of `mm.combine`.
         """
         return self._predict(x, batch_size, combine, axis=0)[0]
@@ -136,9 +131,12 @@ class Ensemble:
         if labels is None:
             raise ValueError("evaluate needs labels: pass y, or a data set that yields (x, y).")
         if not isinstance(probs, dict):
-            return _scores(labels, probs, self._task_of("").kind, weights)
-        labels = labels if isinstance(labels, dict) else dict(zip(probs, labels, strict=True))
-        return {name: _scores(labels[name], p, self._task_of(name).kind, weights) for name, p in probs.items()}
+            return outputs.scores(labels, probs, self._task_of("").kind, weights)
+        labels = outputs.for_each(labels, probs, "y")
+        weights = outputs.for_each(weights, probs, "sample_weight")
+        return {
+            name: outputs.scores(labels[name], p, self._task_of(name).kind, weights[name]) for name, p in probs.items()
+        }
 
     def to_keras(self) -> keras.Model:
         """Return ONE ordinary Keras model that averages the members; it can be saved as `.keras` and loads without us.
@@ -154,30 +152,38 @@ class Ensemble:
     def _program(self) -> Callable:
         return compile_members(self.model, self._members, self.execution)
 
+    def _key(self, output: str) -> str:
+        """Return the name that an output's task is kept under: its own, "" for all, or the only one there is."""
+        return output if output in self.tasks else "" if "" in self.tasks or output else next(iter(self.tasks))
+
     def _task_of(self, output: str) -> tasks.Task:
-        only = None if output else next(iter(self.tasks.values()), None)
-        task = self.tasks.get(output) or self.tasks.get("") or only
+        task = self.tasks.get(self._key(output))
         if task is None:
+            said = f'task={{"{output}": "multiclass", …}}' if output else 'task="multiclass"'
+            known = f" Of these outputs it is known: {', '.join(filter(None, self.tasks))}." if output else ""
             raise ValueError(
                 f"it cannot be told from the loss what output {output or self.model.name!r} means. Say it: "
-                f'task="multiclass" (or "binary", "multilabel", "regression"), and from_logits=True if it gives logits.'
+                f'{said} (or "binary", "multilabel", "regression"), and from_logits=True if it gives logits.{known}'
             )
         return task
 
-    def _predict(self, x, batch_size, reduce: Callable, axis: int, y=None, sample_weight=None):
+    def _rows_at_once(self, x: Any, total: int | None) -> int:
+        size = inputs.rows_at_once(x, len(self) * outputs.numbers_out(self.model))
+        return min(size, inputs.power_of_two(total)) if total else size
+
+    def _predict(self, x, batch_size: int | None, reduce: Callable, axis: int, y=None, sample_weight=None):
         """Return reduced predictions, labels and sample weights; only one batch of member predictions is held at a time."""
-        size = (1024 if self.execution == "stacked" else 128) if batch_size is None else batch_size
         total = None if inputs.is_dataset(x) else inputs.rows(x)
-        size = min(size, inputs.power_of_two(total)) if total else size
+        size = self._rows_at_once(x, total) if batch_size is None else batch_size
         gathered: dict[str, Rows] = {}
         labels, weights = Rows(total), Rows(total)
         padded_to = size if total else 0
         for batch in inputs.batches(x, size, y, sample_weight):
             n = inputs.rows(batch.x)
             padded_to = padded_to or n  # a data set's first batch tells the shape of the others
-            raw = _by_name(self._program(inputs.pad(batch.x, padded_to)), self.model)
-            for name, outputs in raw.items():
-                probs = reduce(self._probabilities(name, outputs[:, :n], labels.count))
+            raw = self._program(inputs.pad(batch.x, padded_to) if compiles_each_shape() else batch.x)
+            for name, output in outputs.by_name(raw, self.model).items():
+                probs = reduce(self._probabilities(name, output[:, :n], labels.count))
                 gathered.setdefault(name, Rows(total, axis)).add(probs.astype("float32"), n)
             labels.add(batch.y, n)
             weights.add(batch.sample_weight, n)
@@ -185,32 +191,15 @@ class Ensemble:
         return result.get("", result), labels.array, weights.array
 
     def _probabilities(self, output: str, raw: np.ndarray, first_row: int) -> np.ndarray:
-        if not np.isfinite(raw).all():
-            member, row = np.argwhere(~np.isfinite(raw))[0][:2]
+        task = tasks.with_units(self._task_of(output), raw.shape[-1])
+        self.tasks[self._key(output) or output] = task
+        probs = outputs.probabilities(raw, task, self.model.name)
+        if not np.isfinite(probs).all():
+            member, row = np.argwhere(~np.isfinite(probs))[0][:2]
+            file = f" ('{self._files[member]}')" if self._files[member] else ""
+            others = f"ensemble[:{member}]" if member else "ensemble[1:]"
             raise ValueError(
-                f"member {member} predicts NaN or infinity for row {first_row + row}. Look for NaN in that row of the inputs; "
-                f"if there is none, the member has diverged: leave it out, as in ensemble[:{member}]."
-            )
-        task = self.tasks[output] = tasks.with_units(self._task_of(output), raw.shape[-1])
-        probs = tasks.to_probabilities(raw, task)
-        sums = probs.sum(axis=-1)
-        if task.kind == "multiclass" and np.any(np.abs(sums - 1) > ROW_SUM_TOLERANCE):
-            raise ValueError(
-                f"a row of outputs of model '{self.model.name}' sums to {sums.flat[np.abs(sums - 1).argmax()]:.4g}, expected "
-                f'1 for probabilities. If these are logits, say from_logits=True; if no classes, task="regression".'
+                f"member {member}{file} predicts NaN or infinity for row {first_row + row}. Look for NaN in that row of the "
+                f"inputs; if there is none, the member has diverged: leave it out, as in {others}."
             )
         return probs
-
-
-def _scores(y: Any, probs: np.ndarray, kind: Kind, sample_weight: Any) -> dict[str, float]:
-    problem = as_problem(y, probs[None], kind, sample_weight)
-    chosen = [metric for metric in (getattr(metrics, name) for name in metrics.__all__) if kind in metric.facts.tasks]
-    return {m.__name__: m(problem.y, problem.probs[0], problem.sample_weight) for m in chosen}
-
-
-def _by_name(outputs: Any, model: keras.Model) -> dict[str, np.ndarray]:
-    if isinstance(outputs, Mapping):
-        return dict(outputs)
-    if isinstance(outputs, list | tuple):
-        return dict(zip(getattr(model, "output_names", map(str, range(len(outputs)))), outputs, strict=False))
-    return {"": outputs}

@@ -14,7 +14,9 @@ from typing import Any, Literal, get_args
 import keras
 import numpy as np
 
-__all__ = ["Execution", "choose", "compile_members"]
+from manyminima.inference.inputs import map_arrays
+
+__all__ = ["Execution", "choose", "compile_members", "compiles_each_shape"]
 
 _SMALL = 100_000  # parameters; measured in benchmarks/predict.py
 
@@ -53,13 +55,19 @@ def _on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
+def compiles_each_shape() -> bool:
+    """Tell whether inputs of a new shape cost a compilation; elsewhere padding them would only be more work."""
+    return keras.backend.backend() == "jax"
+
+
 def compile_members(model: keras.Model, members: Sequence[Weights], how: Execution) -> Callable[[Any], Any]:
     """Return a function from a batch of inputs to the outputs of every member.
 
-    Each array of the outputs has the shape (members, examples, ...). The function is compiled once for each shape of
-    inputs, whatever the number of members.
+    Each array of the outputs has the shape (members, examples, ...) and the dtype that the model computes it in. The
+    function is compiled once for each shape of inputs, whatever the number of members.
     """
     forward = _forward(model)
+    how = how if model.weights else "looped"  # there is no axis of members to go along
     run = {"jax": _jax, "torch": _torch, "tensorflow": _tensorflow}[keras.backend.backend()](forward, how)
     dtypes = [keras.backend.standardize_dtype(v.dtype) for v in model.weights]
     if how == "looped":
@@ -68,10 +76,10 @@ def compile_members(model: keras.Model, members: Sequence[Weights], how: Executi
         tensors = [_tensor(np.stack(arrays), dtype) for *arrays, dtype in zip(*members, dtypes, strict=True)]
 
     def outputs(x: Any) -> Any:
-        x = keras.tree.map_structure(_tensor, x)
+        x = map_arrays(_tensor, x)
         if how == "looped":
-            single = [keras.tree.map_structure(_numpy, run(weights, x)) for weights in tensors]
-            return keras.tree.map_structure(lambda *leaves: np.stack(leaves), *single)
+            single = [run(weights, x) for weights in tensors]  # all are under way before the first is waited for
+            return keras.tree.map_structure(lambda *leaves: np.stack([_numpy(leaf) for leaf in leaves]), *single)
         return keras.tree.map_structure(_numpy, run(tensors, x))
 
     return outputs
@@ -104,15 +112,25 @@ def _torch(forward: Callable, how: Execution) -> Callable:
         with torch.no_grad():
             return run(weights, x)
 
-    return without_gradients
+    def vectorised(weights, x):
+        try:
+            return without_gradients(weights, x)
+        except RuntimeError as error:
+            raise RuntimeError(
+                f'PyTorch cannot run this model with execution="stacked": {error}\nWrite execution="looped".'
+            ) from error
+
+    return vectorised if how == "stacked" else without_gradients
 
 
 def _tensorflow(forward: Callable, how: Execution) -> Callable:
     import tensorflow as tf
 
-    if how == "stacked":
-        return tf.function(lambda weights, x: tf.vectorized_map(lambda member: forward(member, x), weights))
-    return tf.function(forward)
+    def vectorised(weights, x):
+        return tf.vectorized_map(lambda member: forward(member, x), weights)
+
+    # A second shape of inputs is compiled for any number of rows.
+    return tf.function(vectorised if how == "stacked" else forward, reduce_retracing=True)
 
 
 def _tensor(array: Any, dtype: str | None = None):
@@ -120,4 +138,4 @@ def _tensor(array: Any, dtype: str | None = None):
 
 
 def _numpy(tensor) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(tensor), "float32")
+    return np.asarray(keras.ops.convert_to_numpy(tensor))

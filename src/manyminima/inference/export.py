@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from manyminima.inference.outputs import by_name
 from manyminima.runs import architecture
 from manyminima.runs.format import Weights
 from manyminima.runs.tasks import Task
@@ -19,48 +20,60 @@ def averaged(model: keras.Model, members: Sequence[Weights], task_of: Callable[[
     Every member is a copy of `model`, named `member_000`, `member_001`, … It contains no class of this package, so the saved
     file loads with Keras alone. `training=False` is pinned: layers of the `Random…` kind would otherwise be active.
     """
-    config = keras.saving.serialize_keras_object(model)
-    config.pop("compile_config", None)
+    config = _config(model)
     inputs = _inputs(model)
-    outputs = [_copy(config, f"member_{k:03d}", weights, inputs, model) for k, weights in enumerate(members)]
-    if isinstance(outputs[0], Mapping):
-        mean = {key: _mean([o[key] for o in outputs], task_of(key)) for key in outputs[0]}
-    elif isinstance(outputs[0], list | tuple):
-        names = list(model.output_names)
-        mean = [
-            _mean(list(column), task_of(name)) for name, column in zip(names, zip(*outputs, strict=True), strict=True)
-        ]
-    else:
-        mean = _mean(outputs, task_of(""))
-    ensemble = keras.Model(inputs, mean, name=f"{model.name}_ensemble")
+    copies = [_copy(config, f"member_{k:03d}", weights, inputs, model) for k, weights in enumerate(members)]
+    named = [by_name(copy, model) for copy in copies]
+    means = {name: _mean([one[name] for one in named], task_of(name)) for name in named[0]}
+    outputs = list(means.values()) if isinstance(copies[0], list | tuple) else means.get("", means)
+    ensemble = keras.Model(inputs, outputs, name=f"{model.name}_ensemble")
     ensemble.trainable = False
     return ensemble
+
+
+def _config(model: keras.Model) -> dict[str, Any]:
+    try:
+        config = keras.saving.serialize_keras_object(model)
+    except NotImplementedError as error:
+        raise ValueError(f"model '{model.name}' cannot be copied: {error}\nGive its class a get_config().") from error
+    config.pop("compile_config", None)
+    return config
 
 
 def _inputs(model: keras.Model) -> Any:
     def symbolic(tensor):
         return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
 
-    structure = getattr(
-        model, "_inputs_struct", None
-    )  # a functional model's inputs, as dict or list where they are one
+    # A functional model's inputs, as dict or list where they are one.
+    structure = getattr(model, "_inputs_struct", None)
     structure = getattr(model, "input", None) if structure is None else structure
     if structure is not None:
         return keras.tree.map_structure(symbolic, structure)
-    shape = (model.get_build_config() or {}).get("input_shape")
-    if shape is None:
+    shapes = (model.get_build_config() or {}).get("input_shape")
+    if shapes is None:
         raise ValueError(
             f"model '{model.name}' does not say what its inputs are. Call it once on data, or model.build(input_shape), "
             f"before to_keras()."
         )
-    return keras.Input(batch_shape=(None, *shape[1:]))
+    if isinstance(shapes, Mapping):
+        return {name: keras.Input(batch_shape=(None, *shape[1:]), name=name) for name, shape in shapes.items()}
+    return keras.tree.map_shape_structure(lambda shape: keras.Input(batch_shape=(None, *shape[1:])), shapes)
 
 
 def _copy(config: dict, name: str, weights: Weights, inputs: Any, model: keras.Model) -> Any:
     config = copy.deepcopy(config)
-    config["config"]["name"] = name
+    if "name" in config["config"]:
+        config["config"]["name"] = name
+    classes = {type(layer).__name__: type(layer) for layer in model._flatten_layers()}  # registered or not
     with architecture.untouched_random_state():
-        member = keras.saving.deserialize_keras_object(config, safe_mode=False)
+        try:
+            member = keras.saving.deserialize_keras_object(config, classes, safe_mode=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"model '{model.name}' cannot be copied: {error}\nDecorate its classes and functions with "
+                f"@keras.saving.register_keras_serializable(), and check their get_config()."
+            ) from error
+        member.name = name
     architecture.check_weights(
         architecture.variables(member), architecture.variables(model), f"the copy '{name}'", model.name
     )

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-__all__ = ["Batch", "Rows", "batches", "is_dataset", "pad", "power_of_two", "rows"]
+__all__ = ["Batch", "Rows", "batches", "is_dataset", "map_arrays", "pad", "power_of_two", "rows", "rows_at_once"]
+
+_MOST, _FEWEST = 1024, 32  # rows at once, unless the user says otherwise
+_NUMBERS_IN, _NUMBERS_OUT = 2**17, 2**24  # what goes into a program at once, and what comes out of it: 64 MB
 
 
 class Batch(NamedTuple):
@@ -18,13 +21,25 @@ class Batch(NamedTuple):
     sample_weight: Any = None
 
 
+def map_arrays(function: Callable, arrays: Any) -> Any:
+    """Return `function` of every array in a nested structure; None, which stands for an input left out, stays None."""
+    return keras.tree.map_structure(lambda leaf: None if leaf is None else function(leaf), arrays)
+
+
 def rows(x: Any) -> int:
     """Return the number of examples in a (nested) array.
 
     Raises:
-        ValueError: its arrays have different lengths.
+        ValueError: something in it is no array, or its arrays have different lengths.
     """
-    lengths = {len(leaf) for leaf in keras.tree.flatten(x) if leaf is not None}
+    leaves = [leaf for leaf in keras.tree.flatten(x) if leaf is not None]
+    for leaf in leaves or [None]:
+        if not getattr(leaf, "shape", ()):
+            raise ValueError(
+                f"found {leaf!r:.50} where an array was expected, with one row per example. Make an array of a list of "
+                f"numbers: np.array(x); of a single example: x[None]."
+            )
+    lengths = {int(leaf.shape[0]) for leaf in leaves}
     if len(lengths) != 1:
         raise ValueError(
             f"inputs of different lengths: {sorted(lengths)}. Expected one row per example in every array."
@@ -37,7 +52,7 @@ def is_dataset(x: Any) -> bool:
     if isinstance(x, keras.utils.PyDataset):
         return True
     is_array = hasattr(x, "shape") or hasattr(x, "iloc")
-    return not is_array and not isinstance(x, dict | list | tuple) and isinstance(x, Iterable)
+    return not is_array and not isinstance(x, dict | list | tuple | str | bytes) and isinstance(x, Iterable)
 
 
 def batches(x: Any, batch_size: int, y: Any = None, sample_weight: Any = None) -> Iterator[Batch]:
@@ -51,15 +66,30 @@ def batches(x: Any, batch_size: int, y: Any = None, sample_weight: Any = None) -
     if is_dataset(x):
         if y is not None or sample_weight is not None:
             raise ValueError("y and sample_weight come out of the data set itself: pass the data set alone.")
-        source = (_unpack(batch) for batch in _iterate(x))
+        source = (map_arrays(_array, _unpack(batch)) for batch in _iterate(x))
     else:
-        whole = _map(_array, Batch(x, y, sample_weight))
-        n = rows(whole)
-        source = (_map(lambda a, i=i: a[i : i + batch_size], whole) for i in range(0, n, batch_size))
+        rows(Batch(x, y, sample_weight))
+        whole = map_arrays(_array, Batch(x, y, sample_weight))
+        source = (map_arrays(lambda a, i=i: a[i : i + batch_size], whole) for i in range(0, rows(whole), batch_size))
     first = next(source, None)
     if first is None:
         raise ValueError("there is no example to predict: x is empty (or a generator that is used up already).")
-    yield from itertools.chain([first], source)
+    for batch in itertools.chain([first], source):
+        yield batch._replace(x=map_arrays(_as_in_fit, batch.x))
+
+
+def rows_at_once(x: Any, numbers_out: int) -> int:
+    """Return how many examples to predict at once: a power of two, fewer where examples or outputs are large.
+
+    Args:
+        x: a (nested) array, or a data set, which is not asked.
+        numbers_out: how many numbers all members together predict for one example.
+    """
+    numbers_in = (
+        1 if is_dataset(x) else sum(int(np.prod(leaf.shape[1:])) for leaf in keras.tree.flatten(x) if leaf is not None)
+    )
+    wanted = min(_MOST, max(_FEWEST, _NUMBERS_IN // max(numbers_in, 1)))
+    return 1 << (max(1, min(wanted, _NUMBERS_OUT // numbers_out)).bit_length() - 1)
 
 
 def pad(x: Any, size: int) -> Any:
@@ -67,7 +97,7 @@ def pad(x: Any, size: int) -> Any:
     missing = size - rows(x)
     if missing <= 0:
         return x
-    return keras.tree.map_structure(lambda a: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]), x)
+    return map_arrays(lambda a: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]), x)
 
 
 def power_of_two(n: int) -> int:
@@ -90,9 +120,9 @@ class Rows:
             self._parts.append(part)
         else:
             if self._whole is None:
-                self._whole = keras.tree.map_structure(self._empty, part)
+                self._whole = map_arrays(self._empty, part)
             place = (slice(None),) * self._axis + (slice(self.count, self.count + n),)
-            keras.tree.map_structure(lambda whole, new: whole.__setitem__(place, new), self._whole, part)
+            keras.tree.map_structure(lambda whole, new: _put(whole, place, new), self._whole, part)
         self.count += n
 
     def _empty(self, part: np.ndarray) -> np.ndarray:
@@ -105,23 +135,39 @@ class Rows:
         """All rows; None if the batches had none."""
         if self._whole is not None or not self._parts or self._parts[0] is None:
             return self._whole
-        return keras.tree.map_structure(lambda *parts: np.concatenate(parts, axis=self._axis), *self._parts)
+        return keras.tree.map_structure(
+            lambda *parts: None if parts[0] is None else np.concatenate(parts, axis=self._axis), *self._parts
+        )
+
+
+def _put(whole: np.ndarray | None, place: tuple, new: np.ndarray | None) -> None:
+    if whole is not None:
+        whole[place] = new
 
 
 def _iterate(x: Any) -> Iterable:
-    return (x[i] for i in range(x.num_batches)) if isinstance(x, keras.utils.PyDataset) else x
+    is_pydataset = isinstance(x, keras.utils.PyDataset)
+    endless = x.num_batches is None if is_pydataset else hasattr(x, "cardinality") and int(x.cardinality()) == -1
+    if endless:
+        raise ValueError("the data set never ends: leave out repeat(), or pass dataset.take(number of batches).")
+    return (x[i] for i in range(x.num_batches)) if is_pydataset else x
 
 
 def _unpack(batch: Any) -> Batch:
     batch = tuple(batch) if isinstance(batch, list) else batch  # a torch DataLoader yields lists
-    return _map(_array, Batch(*keras.utils.unpack_x_y_sample_weight(batch)))
-
-
-def _map(function: Callable, batch: Batch) -> Batch:
-    return keras.tree.map_structure(lambda leaf: None if leaf is None else function(leaf), batch)
+    return Batch(*keras.utils.unpack_x_y_sample_weight(batch))
 
 
 def _array(leaf: Any) -> np.ndarray:
-    """Return a NumPy array; double precision becomes Keras's own, as in `fit`."""
     array = np.asarray(leaf.detach().cpu() if hasattr(leaf, "detach") else leaf)
+    if array.dtype == object and not all(isinstance(item, str | bytes) for item in array.flat):
+        raise ValueError(
+            f"the data holds Python objects, such as {array.flat[0]!r:.50}, where numbers were expected. Write "
+            f'x.astype("float32"); of a table with columns of several kinds, encode those that are no numbers first.'
+        )
+    return array
+
+
+def _as_in_fit(array: np.ndarray) -> np.ndarray:
+    """Return double precision as Keras's own, which is what `fit` does to it; done batch by batch to save memory."""
     return array.astype(keras.config.floatx()) if array.dtype == np.float64 else array

@@ -42,6 +42,6 @@ def load(
     runs = [Snapshots(p) for p in paths]
     model = architecture.rebuild(runs[0].run.get("model"), custom_objects, safe_mode=safe_mode)
     members = members_of(runs)
-    check_shapes(model, members.weights, members.about)
+    check_shapes(model, members)
     architecture.adopt(model, members.weights[0])
     return Ensemble(model, members, task=task, from_logits=from_logits, execution=execution)

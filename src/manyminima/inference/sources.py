@@ -1,8 +1,9 @@
 """Where members come from: runs on disk, a fold in memory, lists of arrays, or files that Keras wrote."""
 
 import glob
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,17 +12,18 @@ import keras
 import numpy as np
 
 from manyminima.runs import architecture
-from manyminima.runs.format import Weights
+from manyminima.runs.format import Member, Weights
 from manyminima.runs.snapshots import Snapshots
 
-__all__ = ["Members", "check_shapes", "matching", "members_of", "read_weights"]
+__all__ = ["Members", "check_shapes", "from_files", "members_of"]
 
 
 class Members(NamedTuple):
-    """The weights of every member, checked, and what is known about them: a run's `about`, or just {"members": []}."""
+    """The weights of every member, what is known about them (a run's `about`), and the file of each ("" if it has none)."""
 
     weights: list[Weights]
     about: dict[str, Any]
+    files: list[str]
 
 
 def members_of(source: Any) -> Members:
@@ -29,57 +31,80 @@ def members_of(source: Any) -> Members:
 
     Raises:
         ValueError: no members; or files that are damaged, missing or foreign, all of which are named.
+        TypeError: a path, or the arrays of one member, where members were expected.
     """
     if isinstance(source, Members):
         return source
+    if isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f'a path holds no model: write mm.load("{os.fspath(source)}"), or pass mm.Snapshots("{os.fspath(source)}").'
+        )
     runs = [source] if isinstance(source, Snapshots) else source if _are_runs(source) else None
-    if runs is None:
-        weights: list[Weights] = [list(w) for w in source]
-        known = [asdict(m) for m in getattr(source, "members", [])]
-        about = {**(getattr(source, "run", None) or {}), "members": known}
-    else:
-        problems = [problem for run in runs for problem in run.problems()]
-        if problems:
-            raise ValueError("\n".join(problems))
-        weights = [w for run in runs for w in run]
-        about = _joined([run.about for run in runs])
-    if not weights:
+    found = _in_memory(source) if runs is None else _on_disk(runs)
+    if not found.weights:
         raise ValueError(f"{source!r} holds no members: was anything collected before training ended?")
-    return Members(weights, about)
+    return found
+
+
+def _in_memory(source: Any) -> Members:
+    members = list(source)
+    if members and isinstance(members[0], np.ndarray):
+        raise TypeError(
+            "members are lists of arrays, and these are arrays: for one member write [model.get_weights()]."
+        )
+    known = [asdict(m) for m in getattr(source, "members", [])]
+    about = {**(getattr(source, "run", None) or {}), "members": known}
+    return Members([list(w) for w in members], about, [""] * len(members))
+
+
+def _on_disk(runs: Sequence[Snapshots]) -> Members:
+    problems = [problem for run in runs for problem in run.problems()]
+    if problems:
+        raise ValueError("\n".join(problems))
+    abouts = [run.about for run in runs]
+    files = [str(Path(about["path"]) / m["file"]) for about in abouts for m in about["members"]]
+    return Members([list(w) for run in runs for w in run], _joined(abouts, files), files)
 
 
 def _are_runs(source: Any) -> bool:
     return isinstance(source, list | tuple) and len(source) > 0 and all(isinstance(run, Snapshots) for run in source)
 
 
-def _joined(abouts: list[dict[str, Any]]) -> dict[str, Any]:
+def _joined(abouts: list[dict[str, Any]], files: list[str]) -> dict[str, Any]:
     """Describe several runs by the first one, and each member by its whole path."""
     if len(abouts) == 1:
         return abouts[0]
-    members = [{**m, "file": str(Path(a["path"]) / m["file"])} for a in abouts for m in a["members"]]
-    return {**abouts[0], "path": ", ".join(a["path"] for a in abouts), "members": members}
+    members = [m for about in abouts for m in about["members"]]
+    members = [{**m, "file": file} for m, file in zip(members, files, strict=True)]
+    return {**abouts[0], "path": ", ".join(about["path"] for about in abouts), "members": members}
 
 
-def check_shapes(model: keras.Model, weights: Iterable[Weights], about: Mapping[str, Any]) -> None:
+def check_shapes(model: keras.Model, members: Members) -> None:
     """Raise ValueError if a member's arrays are not the model's, naming the member's file and the first difference."""
     expected = architecture.variables(model)
-    files = [m["file"] for m in about["members"]]
-    for i, member in enumerate(weights):
-        known = i < len(files) and files[i]
-        where = f"snapshot '{Path(about.get('path', '')) / files[i]}'" if known else f"member {i}"
+    for i, (member, file) in enumerate(zip(members.weights, members.files, strict=True)):
+        where = f"snapshot '{file}'" if file else f"member {i}"
         architecture.check_weights([{"shape": np.shape(w)} for w in member], expected, where, model.name)
 
 
-def matching(pattern: str) -> list[str]:
+def from_files(model: keras.Model, patterns: Iterable[str | os.PathLike]) -> Members:
+    """Return the members in `.keras` and `.weights.h5` files; `model` serves to read them, and loses its own weights."""
+    files = list(dict.fromkeys(path for pattern in patterns for path in _matching(os.fspath(pattern))))
+    if not files:
+        raise ValueError('no files were named: write from_files(build_model, ["models/*.keras"]).')
+    known = [asdict(Member(file, step=i)) for i, file in enumerate(files)]
+    return Members([_read_weights(model, file) for file in files], {"members": known}, files)
+
+
+def _matching(pattern: str) -> list[str]:
     """Return the files that match, in the order of the numbers in their names: 10 after 9."""
-    found = glob.glob(pattern)
+    found = [pattern] if os.path.exists(pattern) else glob.glob(pattern)  # brackets may be part of a name
     if not found:
-        raise FileNotFoundError(f"no file matches '{pattern}'.")
-    return sorted(found, key=lambda path: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", path)])
+        raise FileNotFoundError(f"no file matches '{pattern}': expected a path, or a pattern like \"models/*.keras\".")
+    return sorted(found, key=lambda path: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", path)])
 
 
-def read_weights(model: keras.Model, path: str) -> Weights:
-    """Return the weights in a `.keras` or `.weights.h5` file, in the order of `model.weights`; overwrites `model`'s."""
+def _read_weights(model: keras.Model, path: str) -> Weights:
     if path.endswith(".keras"):
         loaded = keras.saving.load_model(path, compile=False)
         architecture.check_weights(
@@ -88,5 +113,8 @@ def read_weights(model: keras.Model, path: str) -> Weights:
         return loaded.get_weights()
     if not path.endswith(".weights.h5"):
         raise ValueError(f"'{path}' is no file of Keras weights: expected a name ending in .keras or .weights.h5.")
-    model.load_weights(path)
+    try:
+        model.load_weights(path)
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(f"'{path}' does not fit model '{model.name}', or is damaged: {error}") from error
     return model.get_weights()

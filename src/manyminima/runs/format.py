@@ -1,7 +1,7 @@
 """Run format 1: how a run lies on disk. Pure files, no Keras.
 
     runs/x/run.json       written before training, never changed
-           index.json     the members; can be rebuilt from their files
+           index.json     the hash of run.json, and the members; without it their files are read instead
            members/r000-s00000800.safetensors
            best.safetensors
 

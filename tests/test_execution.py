@@ -1,0 +1,132 @@
+"""Stacked, mapped and looped members: the same numbers, a static choice, few compilations, nothing left behind."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+
+import manyminima as mm
+from manyminima.inference.execution import choose
+from problems import BACKEND, alone, data, head, layers, several
+
+MODES = ["stacked", "looped", *(["mapped"] if BACKEND == "jax" else [])]
+RNG = np.random.default_rng(0)
+X, Y = data(9)
+
+
+def dense():
+    hidden = [layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.5), layers.LayerNormalization()]
+    return keras.Sequential([keras.Input((4,)), *hidden, layers.Dense(3, "softmax")]), X
+
+
+def image():
+    body = [layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D(2), layers.SeparableConv2D(3, 2)]
+    return keras.Sequential(
+        [keras.Input((8, 8, 2)), *body, layers.GlobalAveragePooling2D(), layers.Softmax()]
+    ), RNG.normal(size=(9, 8, 8, 2)).astype("float32")
+
+
+def recurrent(layer=layers.LSTM):
+    model = keras.Sequential([keras.Input((6,)), layers.Embedding(20, 4), layer(5), layers.Dense(3, "softmax")])
+    return model, RNG.integers(0, 20, (9, 6))
+
+
+def attention():
+    tokens = keras.Input((6,))
+    embedded = layers.Embedding(20, 4)(tokens)
+    mixed = layers.LayerNormalization()(embedded + layers.MultiHeadAttention(2, 4)(embedded, embedded))
+    outputs = layers.Dense(3, "softmax")(layers.GlobalAveragePooling1D()(mixed))
+    return keras.Model(tokens, outputs), RNG.integers(0, 20, (9, 6))
+
+
+def pretrained():
+    return keras.Sequential([keras.Input((4,)), layers.Rescaling(0.1), layers.Softmax()]), X
+
+
+BUILDS = [dense, image, recurrent, lambda: recurrent(layers.GRU), attention, pretrained]
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=["dense", "image", "lstm", "gru", "attention", "no weights"])
+def test_every_way_predicts_what_keras_does(build):
+    model, x = build()
+    members = several(model)
+    expected = [alone(model, weights, x) for weights in members]
+    chosen = choose(model)
+    assert chosen in MODES
+    for execution in MODES if BACKEND == "jax" else {chosen, "looped"}:
+        found = mm.Ensemble(model, members, task="multiclass", execution=execution).predict_members(x)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("build", "jax", "others"),
+    [
+        (dense, "stacked", "stacked"),
+        (image, "mapped", "looped"),
+        (recurrent, "stacked", "looped"),
+        (attention, "stacked", "looped"),
+        (lambda: (head(512, shape=(512,)), None), "mapped", "stacked"),
+        (pretrained, "stacked", "stacked"),
+    ],
+)
+def test_the_choice_is_a_static_rule(build, jax, others):
+    model, _ = build()
+    assert choose(model) == (jax if BACKEND == "jax" else others)
+    for execution in MODES:
+        assert choose(model, execution) == execution
+
+
+def test_a_way_that_there_is_not():
+    model = head(3)
+    with pytest.raises(
+        ValueError, match='execution="vectorised" is not available .*choose "auto", "stacked", "looped"'
+    ):
+        mm.Ensemble(model, several(model), execution="vectorised")
+    if BACKEND != "jax":
+        with pytest.raises(ValueError, match='"mapped" needs JAX'):
+            mm.Ensemble(model, several(model), execution="mapped")
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="a limit of PyTorch")
+def test_what_pytorch_cannot_vectorise():
+    model, x = image()
+    ensemble = mm.Ensemble(model, several(model), task="multiclass", execution="stacked")
+    with pytest.raises(RuntimeError, match='Write execution="looped"'):
+        ensemble.predict(x)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles nothing here")
+@pytest.mark.parametrize("execution", MODES)
+def test_few_programs_are_compiled_whatever_is_predicted(execution):
+    class Counted(layers.Layer):
+        traces = 0
+
+        def call(self, x):
+            Counted.traces += 1
+            return x
+
+    model = keras.Sequential([keras.Input((4,)), Counted(), layers.Dense(3, "softmax")])
+    ensemble = mm.Ensemble(model, several(model, members=20), task="multiclass", execution=execution)
+    Counted.traces = 0
+    for rows in range(1, 65, 3):
+        ensemble.predict(np.zeros((rows, 4), "float32"))
+    assert Counted.traces <= 7
+    traces = Counted.traces
+    for rows in (5, 17, 64):
+        ensemble.predict(np.zeros((rows, 4), "float32"))
+    assert Counted.traces == traces
+
+
+def test_repeated_prediction_leaves_nothing_behind():
+    left = []
+    for _ in range(3):
+        model = head(3, "softmax", "sparse_categorical_crossentropy")
+        ensemble = mm.Ensemble(model, several(model))
+        ensemble.predict(X)
+        ensemble.evaluate(X, Y)
+        left += [weakref.ref(ensemble), weakref.ref(model)]
+        del ensemble, model
+    gc.collect()
+    assert [ref() for ref in left] == [None] * 6
