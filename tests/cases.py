@@ -84,17 +84,22 @@ SCHEDULES = [
     ("Triangular", {"peak": 0.006, "floor": 0.001, "length": 8, "gamma": 0.9}),
 ]
 
-# (name in mm.recipes, arguments, members it collects in a run of at least 60 steps)
+# (name in mm.recipes, arguments, members it collects in a run of at least 60 steps; None: one for each of some epochs)
 RECIPES = [
     ("checkpoints", {"every": 2, "last": 3}, 3),
     ("cyclic", {"cycles": 4, "peak": 0.1}, 4),
     ("cyclic", {"cycles": 3, "peak": 0.1, "floor": 0.02, "amplitude_multiplier": 0.5}, 3),
     ("fge", {"cycles": 3, "peak": 0.1}, 3),
     ("fge", {"cycles": 2, "peak": 0.1, "start": 0.0}, 2),
+    ("ema", {"decay": 0.99}, 1),
+    ("lawa", {"k": 3}, None),
+    ("polyak", {"last": 4}, 4),
     ("snapshot", {"cycles": 1, "peak": 0.1}, 1),
     ("snapshot", {"cycles": 5, "peak": 0.1, "floor": 0.001}, 5),
     ("snapshot", {"cycles": 4, "peak": 0.1, "length_multiplier": 1.5, "rate_multiplier": 0.9}, 4),
     ("snapshot", {"cycles": 3, "peak": 0.1, "update": "epoch"}, 3),
+    ("swa", {"peak": 0.1}, None),
+    ("swa", {"start": 0.0, "peak": 0.1, "every": 2}, None),
 ]
 
 

@@ -12,9 +12,15 @@ __version__ = "0.1.0"
 _MODULES = ("combine", "datasets", "diversity", "metrics", "plots", "recipes", "schedules", "selection", "when", "zoo")
 _NAMES = {
     "Collect": "training.collect",
+    "Ema": "averaging.folds",
     "Ensemble": "inference.ensemble",
+    "LastK": "averaging.folds",
+    "Mean": "averaging.folds",
     "Snapshots": "runs.snapshots",
+    "barrier": "averaging.barrier",
+    "greedy_soup": "averaging.soup",
     "load": "inference.loading",
+    "refresh_batchnorm": "averaging.batchnorm",
     "report": "reporting.report",
 }
 
@@ -22,6 +28,10 @@ __all__ = sorted([*_MODULES, *_NAMES])  # pyright: ignore[reportUnsupportedDunde
 
 if TYPE_CHECKING:
     from manyminima import combine, datasets, diversity, metrics, plots, recipes, schedules, selection, when, zoo
+    from manyminima.averaging.barrier import barrier
+    from manyminima.averaging.batchnorm import refresh_batchnorm
+    from manyminima.averaging.folds import Ema, LastK, Mean
+    from manyminima.averaging.soup import greedy_soup
     from manyminima.inference.ensemble import Ensemble
     from manyminima.inference.loading import load
     from manyminima.reporting.report import report

@@ -52,6 +52,10 @@ def _namespace(step: Any) -> tuple[Any, Any, Any]:
     """Return the array functions to use for `step`, a cast to their real numbers, and `step` as they take it."""
     if isinstance(step, int | float | np.ndarray | np.generic):
         return np, lambda x: np.asarray(x, "float64"), step
+    step = getattr(step, "value", step)
+    if type(step).__module__ == "torch" and step.ndim == 0 and step.device.type == "cpu":
+        # torch runs one operation after the other, each of which takes longer than the whole formula on plain numbers.
+        return np, lambda x: np.asarray(x, "float64"), int(step)
     # Backends count steps in different integers, and do not mix them.
     return keras.ops, lambda x: keras.ops.cast(x, "float32"), keras.ops.cast(step, "int32")
 

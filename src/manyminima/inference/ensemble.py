@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from manyminima import combine as rules
+from manyminima.averaging.scores import AverageScores, average_scores
 from manyminima.inference import inputs, outputs, sources
 from manyminima.inference.execution import Execution, choose, compile_members, compiles_each_shape
 from manyminima.inference.inputs import Rows
@@ -49,14 +50,15 @@ class Ensemble:
         if not model.built:
             raise ValueError(f"model '{model.name}' is not built: call it once, or model.build(input_shape).")
         self.model = model
-        found = sources.members_of(members)
-        sources.check_shapes(model, found)
-        for member in found.weights:
-            architecture.check_adapted(model, member)
-        self._members, self._about, self._files = found
+        found = sources.check(model, sources.members_of(members))
+        if architecture.adapts(model):
+            for member in found.weights:
+                architecture.check_adapted(model, member)
+        self._members, self._about, self._files = found.weights, found.about, found.files
         recorded = tasks.from_json(self._about.get("tasks"))
         self.tasks = tasks.override(recorded or tasks.of_model(model), task, from_logits)
         self.execution: Execution = choose(model, execution)
+        self._compiled: dict[str, Callable] = {}
 
     @classmethod
     def from_files(
@@ -83,14 +85,30 @@ class Ensemble:
         """Return one member's weights, or for a slice the ensemble of those members."""
         if not isinstance(index, slice):
             return self._members[index]
-        part = object.__new__(Ensemble)
-        part.__dict__.update({k: v for k, v in self.__dict__.items() if k != "_program"})
-        part._members = self._members[index]
-        part._files = self._files[index]
-        part._about = {**self._about, "members": self._about["members"][index]}
-        if not part._members:
+        about = {**self._about, "members": self._about["members"][index]}
+        members = Members(self._members[index], about, self._files[index])
+        if not members.weights:
             raise IndexError(f"{index} selects none of {len(self)} members.")
-        return part
+        return self._with(members, self.execution)
+
+    def part(self, indices: Sequence[int]) -> "Ensemble":
+        """Return the ensemble of some members, by their places."""
+        about = {**self._about, "members": [self._about["members"][i] for i in indices if self._about["members"]]}
+        members = self._members
+        chosen = sources.Stored([members.places[i] for i in indices]) if isinstance(members, sources.Stored) else None
+        chosen = chosen or [members[i] for i in indices]
+        return self._with(Members(chosen, about, [self._files[i] for i in indices]), self.execution)
+
+    def of(self, members: Sequence[Weights]) -> "Ensemble":
+        """Return an ensemble of other weights of the same model, which shares what was compiled for this one's."""
+        return self._with(Members(members, {**self._about, "members": []}, [""] * len(members)), "looped")
+
+    def _with(self, members: Members, execution: Execution) -> "Ensemble":
+        other = object.__new__(Ensemble)
+        other.__dict__.update({k: v for k, v in self.__dict__.items() if k != "_program"})
+        other._members, other._about, other._files = members.weights, members.about, members.files
+        other.execution = execution
+        return other
 
     @property
     def about(self) -> dict[str, Any]:
@@ -148,9 +166,54 @@ class Ensemble:
 
         return averaged(self.model, self._members, self._task_of)
 
+    def average(
+        self,
+        coefficients: Any = "equal",
+        *,
+        last: int | None = None,
+        decay: float = 2.0,
+        x: Any = None,
+        y: Any = None,
+        sample_weight: Any = None,
+    ) -> keras.Model:
+        """Return ONE Keras model whose weights are the mean of the members' weights; predicting costs what one member does.
+
+        Good for members of one basin (a run's last epochs, SWA, EMA). Members from different cycles of a large learning rate
+        are often separated by a loss barrier: average their predictions then, with `predict`. Members on disk are read piece
+        by piece; the memory is that of the model and half as much again, whatever their number.
+
+        Args:
+            coefficients: "equal", "linear" (the newest n, the oldest 1), "exponential" (the newest largest, each older one
+                by exp(-1/decay) smaller), or one number for each member, oldest first, scaled to sum 1.
+            last: only the newest so many members.
+            decay: of "exponential", in members.
+            x: training inputs, or a data set of them: layers of BatchNormalization then get the statistics that belong to
+                the averaged weights (`mm.refresh_batchnorm`).
+            y: labels; with them it is checked that the average is no worse than every one of the members.
+            sample_weight: of the examples, as y.
+
+        Warns:
+            UserWarning: the model has BatchNormalization and no `x` was given; or a loss barrier lies between the members.
+
+        Raises:
+            ValueError: coefficients that are none, a damaged file, or a model that cannot be copied.
+        """
+        from manyminima.averaging import posthoc
+
+        chosen = self if last is None else self[-posthoc.check_last(last, len(self)) :]
+        return posthoc.average(chosen, coefficients, decay=decay, x=x, y=y, sample_weight=sample_weight)
+
+    def average_scores(self, x: Any, y: Any, *, x_train: Any = None, sample_weight: Any = None) -> AverageScores:
+        """Return what the newest n members are worth alone, as one model of mean weights, and as a mean prediction.
+
+        For n = 1 … all and equal, linear and exponential coefficients; `print` shows a table, and
+        `mm.report(…, averages=…)` and `mm.plots.averages` a plot. See `manyminima.averaging.scores`.
+        """
+        return average_scores(self, x, y, x_train=x_train, sample_weight=sample_weight)
+
     @cached_property
     def _program(self) -> Callable:
-        return compile_members(self.model, self._members, self.execution)
+        return compile_members(self.model, self._members, self.execution, self._compiled)
 
     def _key(self, output: str) -> str:
         """Return the name that an output's task is kept under: its own, "" for all, or the only one there is."""

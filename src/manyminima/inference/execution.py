@@ -16,7 +16,7 @@ import numpy as np
 
 from manyminima.inference.inputs import map_arrays
 
-__all__ = ["Execution", "choose", "compile_members", "compiles_each_shape"]
+__all__ = ["Execution", "choose", "compile_members", "compile_pure", "compile_test", "compiles_each_shape"]
 
 _SMALL = 100_000  # parameters; measured in benchmarks/predict.py
 
@@ -60,15 +60,19 @@ def compiles_each_shape() -> bool:
     return keras.backend.backend() == "jax"
 
 
-def compile_members(model: keras.Model, members: Sequence[Weights], how: Execution) -> Callable[[Any], Any]:
+def compile_members(
+    model: keras.Model, members: Sequence[Weights], how: Execution, compiled: dict[str, Callable]
+) -> Callable[[Any], Any]:
     """Return a function from a batch of inputs to the outputs of every member.
 
     Each array of the outputs has the shape (members, examples, ...) and the dtype that the model computes it in. The
-    function is compiled once for each shape of inputs, whatever the number of members.
+    function is compiled once for each shape of inputs, whatever the number of members where they are looped; `compiled`
+    keeps what other members of the same model can share.
     """
-    forward = _forward(model)
     how = how if model.weights else "looped"  # there is no axis of members to go along
-    run = {"jax": _jax, "torch": _torch, "tensorflow": _tensorflow}[keras.backend.backend()](forward, how)
+    if how not in compiled:
+        compiled[how] = _for_backend(_forward(model), how)
+    run = compiled[how]
     dtypes = [keras.backend.standardize_dtype(v.dtype) for v in model.weights]
     if how == "looped":
         tensors = [[_tensor(w, dtype) for w, dtype in zip(member, dtypes, strict=True)] for member in members]
@@ -83,6 +87,45 @@ def compile_members(model: keras.Model, members: Sequence[Weights], how: Executi
         return keras.tree.map_structure(_numpy, run(tensors, x))
 
     return outputs
+
+
+def compile_pure(function: Callable) -> Callable:
+    """Return a function of (nested) tensors, compiled as the backend does it, that takes arrays and gives NumPy arrays."""
+    run = _for_backend(function, "looped")
+
+    def on_arrays(*args):
+        return keras.tree.map_structure(_numpy, run(*(map_arrays(_tensor, arg) for arg in args)))
+
+    return on_arrays
+
+
+def compile_test(model: keras.Model) -> Callable[[Weights, list, tuple], list]:
+    """Return Keras's own test step as a function of (weights, values of the metrics' variables, batch) to new such values.
+
+    Losses, metrics and a `test_step` of the user's own are what `model.evaluate` uses; the model is not written to.
+    """
+
+    def pure(weights, values, batch):
+        mapping = [*zip(model.weights, weights, strict=True), *zip(model.metrics_variables, values, strict=True)]
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            if keras.backend.backend() == "jax":
+                held = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
+                return model.test_step([[scope.get_current_value(v) for v in part] for part in held], batch)[1][2]
+            model.test_step(batch)
+            return [scope.get_current_value(v) for v in model.metrics_variables]
+
+    compiled = _for_backend(pure, "looped")
+    dtypes = [keras.backend.standardize_dtype(v.dtype) for v in model.weights]
+
+    def step(weights: Weights, values: list, batch: tuple) -> list:
+        tensors = [_tensor(w, dtype) for w, dtype in zip(weights, dtypes, strict=True)]
+        return compiled(tensors, values, map_arrays(_tensor, batch))
+
+    return step
+
+
+def _for_backend(function: Callable, how: Execution) -> Callable:
+    return {"jax": _jax, "torch": _torch, "tensorflow": _tensorflow}[keras.backend.backend()](function, how)
 
 
 def _forward(model: keras.Model) -> Callable:
@@ -108,13 +151,13 @@ def _torch(forward: Callable, how: Execution) -> Callable:
 
     run = torch.func.vmap(forward, in_dims=(0, None)) if how == "stacked" else forward
 
-    def without_gradients(weights, x):
+    def without_gradients(*args):
         with torch.no_grad():
-            return run(weights, x)
+            return run(*args)
 
-    def vectorised(weights, x):
+    def vectorised(*args):
         try:
-            return without_gradients(weights, x)
+            return without_gradients(*args)
         except RuntimeError as error:
             raise RuntimeError(
                 f'PyTorch cannot run this model with execution="stacked": {error}\nWrite execution="looped".'

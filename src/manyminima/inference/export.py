@@ -11,7 +11,7 @@ from manyminima.runs import architecture
 from manyminima.runs.format import Weights
 from manyminima.runs.tasks import Task
 
-__all__ = ["averaged"]
+__all__ = ["averaged", "copy_of"]
 
 
 def averaged(model: keras.Model, members: Sequence[Weights], task_of: Callable[[str], Task]) -> keras.Model:
@@ -60,7 +60,22 @@ def _inputs(model: keras.Model) -> Any:
     return keras.tree.map_shape_structure(lambda shape: keras.Input(batch_shape=(None, *shape[1:])), shapes)
 
 
+def copy_of(model: keras.Model, name: str) -> keras.Model:
+    """Return a new model of the same architecture, with weights of its own that are yet to be set.
+
+    Raises:
+        ValueError: the model cannot be copied; the message says what its classes lack.
+    """
+    return _instance(_config(model), name, model)
+
+
 def _copy(config: dict, name: str, weights: Weights, inputs: Any, model: keras.Model) -> Any:
+    member = _instance(config, name, model)
+    architecture.adopt(member, weights)
+    return member(inputs, training=False)
+
+
+def _instance(config: dict, name: str, model: keras.Model) -> keras.Model:
     config = copy.deepcopy(config)
     if "name" in config["config"]:
         config["config"]["name"] = name
@@ -77,8 +92,7 @@ def _copy(config: dict, name: str, weights: Weights, inputs: Any, model: keras.M
     architecture.check_weights(
         architecture.variables(member), architecture.variables(model), f"the copy '{name}'", model.name
     )
-    architecture.adopt(member, weights)
-    return member(inputs, training=False)
+    return member
 
 
 def _mean(outputs: list, task: Task) -> Any:

@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from manyminima.inference import sources
 from manyminima.inference.ensemble import Ensemble
-from manyminima.inference.sources import check_shapes, members_of
 from manyminima.runs import architecture
 from manyminima.runs.snapshots import Snapshots
 
@@ -41,7 +41,6 @@ def load(
         raise ValueError('mm.load([]) names no run: write mm.load("runs/x").')
     runs = [Snapshots(p) for p in paths]
     model = architecture.rebuild(runs[0].run.get("model"), custom_objects, safe_mode=safe_mode)
-    members = members_of(runs)
-    check_shapes(model, members)
+    members = sources.check(model, sources.members_of(runs))
     architecture.adopt(model, members.weights[0])
     return Ensemble(model, members, task=task, from_logits=from_logits, execution=execution)

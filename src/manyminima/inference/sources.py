@@ -15,15 +15,32 @@ from manyminima.runs import architecture
 from manyminima.runs.format import Member, Weights
 from manyminima.runs.snapshots import Snapshots
 
-__all__ = ["Members", "check_shapes", "from_files", "members_of"]
+__all__ = ["Members", "Stored", "check", "from_files", "members_of"]
+
+
+class Stored(Sequence):
+    """Members on disk: each is read, and checked against its hash, when it is asked for."""
+
+    def __init__(self, places: Sequence[tuple[Snapshots, Member]]):
+        self.places = list(places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Stored(self.places[index])
+        run, member = self.places[index]
+        return run.read(member)
 
 
 class Members(NamedTuple):
     """The weights of every member, what is known about them (a run's `about`), and the file of each ("" if it has none)."""
 
-    weights: list[Weights]
+    weights: Sequence[Weights]
     about: dict[str, Any]
     files: list[str]
+    checked: bool = False
 
 
 def members_of(source: Any) -> Members:
@@ -58,12 +75,9 @@ def _in_memory(source: Any) -> Members:
 
 
 def _on_disk(runs: Sequence[Snapshots]) -> Members:
-    problems = [problem for run in runs for problem in run.problems()]
-    if problems:
-        raise ValueError("\n".join(problems))
     abouts = [run.about for run in runs]
     files = [str(Path(about["path"]) / m["file"]) for about in abouts for m in about["members"]]
-    return Members([list(w) for run in runs for w in run], _joined(abouts, files), files)
+    return Members(Stored([(run, member) for run in runs for member in run.members]), _joined(abouts, files), files)
 
 
 def _are_runs(source: Any) -> bool:
@@ -79,12 +93,28 @@ def _joined(abouts: list[dict[str, Any]], files: list[str]) -> dict[str, Any]:
     return {**abouts[0], "path": ", ".join(about["path"] for about in abouts), "members": members}
 
 
-def check_shapes(model: keras.Model, members: Members) -> None:
-    """Raise ValueError if a member's arrays are not the model's, naming the member's file and the first difference."""
-    expected = architecture.variables(model)
-    for i, (member, file) in enumerate(zip(members.weights, members.files, strict=True)):
+def check(model: keras.Model, members: Members) -> Members:
+    """Return the members once each was looked at, one at a time.
+
+    Raises:
+        ValueError: files that are missing, damaged or foreign, all of which are named; or arrays that are not the model's,
+            naming the member and the first difference.
+    """
+    if members.checked:
+        return members
+    expected, problems = architecture.variables(model), []
+    for i, file in enumerate(members.files):
         where = f"snapshot '{file}'" if file else f"member {i}"
-        architecture.check_weights([{"shape": np.shape(w)} for w in member], expected, where, model.name)
+        try:
+            member = members.weights[i]
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+            continue
+        if not problems:
+            architecture.check_weights([{"shape": np.shape(w)} for w in member], expected, where, model.name)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return members._replace(checked=True)
 
 
 def from_files(model: keras.Model, patterns: Iterable[str | os.PathLike]) -> Members:

@@ -18,6 +18,7 @@ import numpy as np
 from keras.src.saving.serialization_lib import ObjectSharingScope  # as `model.save` does: a layer used twice stays one
 
 __all__ = [
+    "adapts",
     "adopt",
     "check_adapted",
     "check_weights",
@@ -30,15 +31,38 @@ __all__ = [
 
 
 def variables(model: keras.Model) -> list[dict[str, Any]]:
-    """Return path, shape, dtype and trainability of each of `model.weights`, in their order."""
+    """Return path, shape, dtype, trainability, and whether it may be averaged, of each of `model.weights`, in their order."""
+    averaged = _averaged(model)
     return [
         {
             "path": v.path,
             "shape": list(v.shape),
             "dtype": keras.backend.standardize_dtype(v.dtype),
             "trainable": v.trainable,
+            "averaged": mean,
         }
-        for v in model.weights
+        for v, mean in zip(model.weights, averaged, strict=True)
+    ]
+
+
+def _averaged(model: keras.Model) -> list[bool]:
+    """Return for each of `model.weights` whether a mean of it makes sense.
+
+    Not for integers, for float8's scales, which Keras overwrites instead of training them, nor for any variable of a layer
+    that holds quantised integers: they belong together.
+    """
+    quantised = {
+        id(v)
+        for layer in model._flatten_layers()
+        if getattr(layer, "quantization_mode", None) not in (None, "float8")
+        for v in layer.weights
+    }
+    kinds = [keras.backend.standardize_dtype(v.dtype) for v in model.weights]
+    return [
+        kind in ("float16", "bfloat16", "float32", "float64")
+        and not getattr(v, "overwrite_with_gradient", False)
+        and id(v) not in quantised
+        for v, kind in zip(model.weights, kinds, strict=True)
     ]
 
 
@@ -172,6 +196,11 @@ def check_adapted(model: keras.Model, weights: Sequence[np.ndarray]) -> None:
                     f"layer '{layer.name}' of model '{model.name}' was adapted to other data than the members' was. Use the "
                     f"model that was trained, or let mm.load rebuild it from its run."
                 )
+
+
+def adapts(model: keras.Model) -> bool:
+    """Tell whether a layer of the model computes with what it has derived from its weights."""
+    return bool(_adapting(model))
 
 
 def _adapting(model: keras.Model) -> list:

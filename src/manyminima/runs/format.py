@@ -127,15 +127,15 @@ def read_member(folder: Path, run_id: str, file: str) -> tuple[Member, list[np.n
         about = json.loads(header["about"])
         intact = header["hash"] == _hash(about, arrays)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"'{path}' is truncated or damaged ({error}). {_RESTORE}") from error
+        raise ValueError(f"'{path}' is truncated or damaged ({error}). {RESTORE}") from error
     if not intact:
-        raise ValueError(f"'{path}' is damaged: its content does not match its SHA-256. {_RESTORE}")
+        raise ValueError(f"'{path}' is damaged: its content does not match its SHA-256. {RESTORE}")
     _check_place(path, file, about, run_id)
     known = {k: about[k] for k in ("step", "replica", "epoch", "kind", "logs")}
     return Member(file=file, bytes=path.stat().st_size, hash=header["hash"], **known), arrays
 
 
-_RESTORE = "Restore it from a copy, or move it out of the run to go on without it."
+RESTORE = "Restore it from a copy, or move it out of the run to go on without it."
 
 
 def _check_place(path: Path, file: str, about: dict[str, Any], run_id: str) -> None:
@@ -164,11 +164,30 @@ def _canonical(about: dict[str, Any]) -> str:
 
 
 def _hash(about: dict[str, Any], arrays: Weights) -> str:
-    digest = hashlib.sha256(_canonical(about).encode())
+    hasher = Hasher(about)
     for a in arrays:
-        digest.update(f"{a.dtype.name}{list(a.shape)}".encode())
-        digest.update(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+        hasher.begin(a.dtype, a.shape)
+        hasher.update(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data)
+    return hasher.hexdigest()
+
+
+class Hasher:
+    """SHA-256 of a member's metadata and arrays, fed in pieces of any size."""
+
+    def __init__(self, about: dict[str, Any]):
+        self._digest = hashlib.sha256(_canonical(about).encode())
+
+    def begin(self, dtype: np.dtype, shape: Sequence[int]) -> None:
+        """Announce the next array."""
+        self._digest.update(f"{dtype.name}{list(shape)}".encode())
+
+    def update(self, piece: Any) -> None:
+        """Take in the next bytes of the array."""
+        self._digest.update(piece)
+
+    def hexdigest(self) -> str:
+        """Return the hash of all so far."""
+        return self._digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -86,13 +86,21 @@ class Snapshots:
         self._written = []
         self._write_index()
 
-    def add(self, weights: Weights, step: int, *, epoch: float | None = None, logs: Mapping | None = None) -> None:
+    def add(
+        self,
+        weights: Weights,
+        step: int,
+        *,
+        epoch: float | None = None,
+        logs: Mapping | None = None,
+        kind: str = "snapshot",
+    ) -> None:
         """Write one member: `weights` in the order of `model.weights`, collected after `step` batches."""
         if self._run is None:
             self.begin({"variables": [{"path": "", **_shape(w)} for w in weights]})
         if not self._written:
             self._check_still_ours()
-        member = Member(member_file(step), step=int(step), epoch=epoch, logs=dict(logs or {}))
+        member = Member(member_file(step), step=int(step), epoch=epoch, kind=kind, logs=dict(logs or {}))
         self._written.append(write_member(self.path, self.run["run_id"], member, weights))
         self._write_index()
 
@@ -171,7 +179,8 @@ class Snapshots:
                 )
         return found
 
-    def _read(self, member: Member) -> list[np.ndarray]:
+    def read(self, member: Member) -> list[np.ndarray]:
+        """Return the weights of one of `members`, checked against their hash."""
         if not MEMBER_NAME.fullmatch(member.file.removeprefix("members/")):
             raise ValueError(f"'{self.path / 'index.json'}' names '{member.file}', which no member is called.")
         found, arrays = read_member(self.path, self.run["run_id"], member.file)
@@ -192,10 +201,10 @@ class Snapshots:
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
         for member in self.members:
-            yield self._read(member)
+            yield self.read(member)
 
     def __getitem__(self, index: int) -> list[np.ndarray]:
-        return self._read(self.members[index])
+        return self.read(self.members[index])
 
     @property
     def best(self) -> tuple[Member, list[np.ndarray]]:
@@ -213,7 +222,7 @@ class Snapshots:
             return [str(error)]
         for member in members:
             try:
-                self._read(member)
+                self.read(member)
             except (ValueError, OSError) as error:
                 found.append(str(error))
         return found

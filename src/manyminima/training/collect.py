@@ -1,5 +1,6 @@
 """The one callback: drive the learning rate as a recipe says, and hand the weights to folds when it says so."""
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,10 +12,11 @@ from manyminima.runs import tasks
 from manyminima.runs.architecture import describe, summarise
 from manyminima.runs.format import Member
 from manyminima.runs.snapshots import Snapshots
-from manyminima.training import caller, rate
+from manyminima.training import averages, caller, instep, rate
 from manyminima.training.best import Best
 from manyminima.training.memory import Memory
 from manyminima.training.record import describe_run
+from manyminima.training.validate import PREFIX
 
 __all__ = ["Collect"]
 
@@ -31,10 +33,13 @@ class Collect(keras.callbacks.Callback):
 
     Args:
         recipe: one of `mm.recipes`, or any object with `plan(epochs, steps_per_epoch)`.
-        into: where members go: a directory, a fold (anything with `add(weights, step, *, epoch, logs)`), or a list of
-            these; None keeps them in memory, `Ensemble(model, collect.members)`.
+        into: where members go: a directory, a fold (`mm.Mean()`, or anything with `add(weights, step, *, epoch, logs)`), or
+            a list of these; None keeps them in memory, `Ensemble(model, collect.members)`. Recipes that are averages, such
+            as `swa`, make one of what they collect.
         best: a log to watch at epoch ends, such as "val_loss", or "max:val_kappa" to name the direction. The best single
-            model is kept apart from the members.
+            model is kept apart from the members; of "val_avg_loss", the best average.
+        validation_data: (x, y) on which the average in `into` is judged at epoch ends: logs gain "val_avg_loss" and so on,
+            for callbacks that come after this one in the list, such as EarlyStopping. The raw weights are not touched.
         task: "multiclass", "binary", "multilabel" or "regression"; a dict for several outputs. None infers it from the loss.
         from_logits: whether outputs are logits; None takes it from the loss.
 
@@ -52,6 +57,7 @@ class Collect(keras.callbacks.Callback):
         into: Any = None,
         *,
         best: str | None = None,
+        validation_data: Any = None,
         task: str | Mapping[str, str] | None = None,
         from_logits: bool | None = None,
     ):
@@ -59,7 +65,9 @@ class Collect(keras.callbacks.Callback):
         if not hasattr(recipe, "plan") or isinstance(recipe, type):
             raise TypeError(f"expected a recipe, such as mm.recipes.snapshot(cycles=5, peak=0.1), got {recipe!r}.")
         self.recipe = recipe
-        self.folds = _folds(into)
+        self.folds = _folds(into, getattr(recipe, "fold", None))
+        averages.check(self.folds, validation_data)
+        self._validation_data = validation_data
         if best and not any(hasattr(fold, "add_best") for fold in self.folds):
             raise ValueError(
                 f"best={best!r}, but no place in into= keeps a best model: add one, as in into=[fold, None]."
@@ -67,6 +75,7 @@ class Collect(keras.callbacks.Callback):
         self._monitor, self._best = best, Best(best) if best else None
         self._task, self._from_logits = task, from_logits
         self._driver: rate.Driver | None = None
+        self._averages: averages.Averages | None = None
 
     @property
     def members(self):
@@ -77,13 +86,13 @@ class Collect(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Remember that this `fit` is not prepared yet."""
-        self._prepared, self._driver = False, None
+        self._prepared, self._driver, self._averages = False, None, None
         self._siblings, self._validates = caller.siblings(self), caller.validates(self)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Prepare on the first epoch: only now is it known how many there will be, `initial_epoch` considered."""
         if not self._prepared:
-            with rate.given_back_on_error(self.model):
+            with _nothing_left_on_error(self.model):
                 self._prepare(self.model, epochs=self.params["epochs"] - epoch)
         self._last_batch = 0
 
@@ -96,8 +105,8 @@ class Collect(keras.callbacks.Callback):
             )
         if not model.built:  # TensorFlow builds subclassed models in the first batch, too late to describe them
             raise ValueError(f"model '{model.name}' has no weights yet. Call it once before fit: model(x[:1]).")
-        rate.remove_leftover(model, self._siblings)
-        self._best = Best(self._monitor, self._validates) if self._monitor else None
+        _remove_leftovers(model, self._siblings)
+        self._best = self._new_best()
         recipe = rate.with_peak(self.recipe, model.optimizer)
         plan = recipe.plan(epochs, steps)
         due = [n for n in range(1, epochs * steps + 1) if plan.when(n)]
@@ -110,9 +119,18 @@ class Collect(keras.callbacks.Callback):
         self._steps, self._due, self._step = steps, due, 0
         self._collected: list[Member] = []
         self._next_due = due[0]
+        self._averages = averages.Averages(model, self.folds, epochs * steps, due[0], self._validation_data, owner=self)
         if plan.lr is not None:
             self._driver = rate.Driver.install(model, plan.lr, owner=self)
         self._prepared = True
+
+    def _new_best(self) -> Best | None:
+        if self._monitor is None:
+            return None
+        ours = self._monitor.rpartition(":")[2].startswith(PREFIX)
+        if ours and self._validation_data is None:
+            raise ValueError(f"best={self._monitor!r} needs mm.Collect(…, validation_data=(x_val, y_val)).")
+        return Best(self._monitor, None if ours else self._validates)
 
     @staticmethod
     def _check_due(recipe, due: list[int], steps: int, together: int) -> None:
@@ -147,13 +165,13 @@ class Collect(keras.callbacks.Callback):
         self._last_batch = batch
         if self._step + batch == self._next_due:
             model = self.model
-            with rate.given_back_on_error(model):
+            with _nothing_left_on_error(model):
                 self._collect(model, self._step + batch, model.get_metrics_result())
 
     def on_epoch_end(self, epoch, logs=None):
         """Collect what is due at the epoch's end, with validation logs; keep the best; complete the logs."""
         model = self.model
-        with rate.given_back_on_error(model):
+        with _nothing_left_on_error(model):
             self._end_epoch(model, {} if logs is None else logs)
 
     def _end_epoch(self, model: keras.Model, logs: dict[str, Any]) -> None:
@@ -164,6 +182,7 @@ class Collect(keras.callbacks.Callback):
             logs["learning_rate"] = rate.rate_at(self._driver.schedule, self._step - 1)
         if self._step == self._next_due:
             self._collect(model, self._step, logs)
+        logs.update(self._averages.logs())
         if self._best is not None and self._best.improved_by(_single_numbers(logs)):
             self._keep_best(model, logs)
 
@@ -171,7 +190,7 @@ class Collect(keras.callbacks.Callback):
         about = {"epoch": step / self._steps, "logs": _single_numbers(logs)}
         weights = model.get_weights()
         for fold in self.folds:
-            fold.add(weights, step, **about)
+            self._averages.hand_over(fold, weights, step, about)
         member = Member("", step, **about, bytes=sum(w.nbytes for w in weights))
         self._collected.append(member)
         self._next_due = next((n for n in self._due if n > step), None)
@@ -179,7 +198,7 @@ class Collect(keras.callbacks.Callback):
 
     def _keep_best(self, model: keras.Model, logs: Mapping[str, Any]) -> None:
         about = {"epoch": self._step / self._steps, "logs": _single_numbers(logs)}
-        weights = model.get_weights()
+        weights = self._averages.present() if self._best.name.startswith(PREFIX) else model.get_weights()
         for fold in self.folds:
             if hasattr(fold, "add_best"):
                 fold.add_best(weights, self._step, **about)
@@ -190,6 +209,9 @@ class Collect(keras.callbacks.Callback):
             self._driver.remove()
             self._driver = None
         if self._prepared:
+            self._averages.complete(self._step, {"epoch": self._step / self._steps})
+            self._averages.remove()
+            self._averages = None
             if len(self._collected) < len(self._due):
                 self._say(
                     f"training ended at step {self._step}: {len(self._collected)} of {len(self._due)} members were collected"
@@ -202,8 +224,25 @@ class Collect(keras.callbacks.Callback):
             print(f"\n{line}" if verbose in (1, "auto") else line)  # these show a progress bar, which ends no line
 
 
-def _folds(into: Any) -> tuple:
+@contextlib.contextmanager
+def _nothing_left_on_error(model: keras.Model):
+    """Give the optimizer back as it was if we end the `fit` with an error: nobody tells us of its end then."""
+    try:
+        yield
+    except BaseException:
+        _remove_leftovers(model)
+        raise
+
+
+def _remove_leftovers(model: keras.Model, others: Sequence = ()) -> None:
+    """Put right what an earlier `fit` left in the optimizer when it ended in an exception; `others` are part of this one."""
+    rate.remove_leftover(model, others)
+    instep.remove_leftover(model, others)
+
+
+def _folds(into: Any, wrap: Any) -> tuple:
     entries = into if isinstance(into, list | tuple) else (into,)
+    entries = [wrap(e) if wrap and (e is None or isinstance(e, str | os.PathLike)) else e for e in entries]
     folds = tuple(Memory() if e is None else Snapshots(e) if isinstance(e, str | os.PathLike) else e for e in entries)
     for fold in folds:
         if not hasattr(fold, "add") or not hasattr(fold, "__iter__"):
@@ -216,7 +255,8 @@ def _folds(into: Any) -> tuple:
 
 
 def _check_directories(folds: Sequence) -> None:
-    paths = [os.path.realpath(fold.path) for fold in folds if isinstance(fold, Snapshots)]
+    places = [getattr(fold, "into", fold) for fold in folds]  # an average may be written to one
+    paths = [os.path.realpath(place.path) for place in places if isinstance(place, Snapshots)]
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice is not None:
         raise ValueError(

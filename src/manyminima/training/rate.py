@@ -5,7 +5,6 @@ The schedule takes the place of one method of the optimizer, `_get_current_learn
 callbacks save in mid-training is an ordinary Keras file, and nothing has to be put back in order afterwards.
 """
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,12 +12,12 @@ from typing import Any
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
-__all__ = ["Driver", "check_alone", "given_back_on_error", "rate_at", "remove_leftover", "with_peak"]
+__all__ = ["Driver", "check_alone", "innermost", "rate_at", "remove_leftover", "with_peak"]
 
 _HOOK = "_get_current_learning_rate"
 
 
-def _innermost(optimizer):
+def innermost(optimizer):
     """Return the optimizer that updates the weights; mixed_float16 wraps it for loss scaling."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
@@ -31,7 +30,7 @@ class Driver:
 
     def __init__(self, model: keras.Model, schedule: Callable, owner: Any):
         self._model, self.owner = model, owner
-        self._optimizer = _innermost(model.optimizer)
+        self._optimizer = innermost(model.optimizer)
         self.schedule = schedule
         self._start = int(keras.ops.convert_to_numpy(self._optimizer._iterations))
         self._own_rate = self._read_own_rate()
@@ -72,7 +71,7 @@ def with_peak(recipe, optimizer):
     if getattr(recipe, "peak", 0) is not None or not hasattr(recipe, "__dataclass_fields__"):
         return recipe
     _check_number(recipe, optimizer)
-    return dataclasses.replace(recipe, peak=float(keras.ops.convert_to_numpy(_innermost(optimizer)._learning_rate)))
+    return dataclasses.replace(recipe, peak=float(keras.ops.convert_to_numpy(innermost(optimizer)._learning_rate)))
 
 
 def check_alone(collect, optimizer, others: Sequence) -> None:
@@ -88,7 +87,7 @@ def check_alone(collect, optimizer, others: Sequence) -> None:
 
 
 def _check_number(recipe, optimizer) -> None:
-    rate = _innermost(optimizer)._learning_rate
+    rate = innermost(optimizer)._learning_rate
     if isinstance(rate, LearningRateSchedule) or not isinstance(rate, keras.Variable):
         raise ValueError(
             f"{recipe} drives the learning rate, but the optimizer was compiled with the schedule {type(rate).__name__}. Compile "
@@ -99,19 +98,9 @@ def _check_number(recipe, optimizer) -> None:
 
 def remove_leftover(model: keras.Model, others: Sequence = ()) -> None:
     """Put back a rate that an earlier `fit` left behind when it ended in an exception; `others` are part of this one."""
-    driver = vars(_innermost(model.optimizer)).get(_HOOK)
+    driver = vars(innermost(model.optimizer)).get(_HOOK)
     if isinstance(driver, Driver) and driver.owner not in others:
         driver.remove()
-
-
-@contextlib.contextmanager
-def given_back_on_error(model: keras.Model):
-    """Give the optimizer its own rate back if we end the `fit` with an error: nobody tells us of its end then."""
-    try:
-        yield
-    except BaseException:
-        remove_leftover(model)
-        raise
 
 
 def rate_at(schedule: Callable, step: int) -> float:

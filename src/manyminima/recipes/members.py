@@ -1,49 +1,15 @@
-"""Methods from papers: how fast to learn, and when to collect.
-
-A recipe is a frozen dataclass whose parameters are shares of the run, never steps. `plan(epochs, steps_per_epoch)` turns it
-into functions of the step; `mm.Collect` calls it, because `fit` knows both numbers. `peak=None` means: the optimizer's own
-learning rate. This module's `__all__` is what the command line offers.
-"""
+"""Recipes that collect members at the lows of a rate that rises and falls, and the baseline that leaves the rate alone."""
 
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
-from numbers import Integral
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal
 
+from manyminima.recipes.plan import Plan, check_whole, peak_of
 from manyminima.when import At
 
 __all__ = ["checkpoints", "cyclic", "fge", "snapshot"]
-
-
-class Plan(NamedTuple):
-    """What a recipe means for one run: a schedule (None: leave the optimizer's rate alone) and when to collect."""
-
-    lr: Callable | None
-    when: Callable[[int], bool]
-
-
-@runtime_checkable
-class Recipe(Protocol):
-    """Anything with `plan`; the ones here are dataclasses, so that a run can record them by name and parameters."""
-
-    def plan(self, epochs: int, steps_per_epoch: int) -> Plan:
-        """Return the schedule and the collection points for a run of this size."""
-        ...
-
-
-def _whole(recipe, name: str, least: int = 1):
-    value = getattr(recipe, name)
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{recipe}: expected {name} to be a whole number of at least {least}, got {value!r}.")
-    object.__setattr__(recipe, name, int(value))
-
-
-def _peak(recipe) -> float:
-    if recipe.peak is None:
-        raise ValueError(f"{recipe} has no peak: write peak=0.1 (Collect would take the optimizer's learning rate).")
-    return recipe.peak
 
 
 def _ends(recipe, ends: list[int], unit: int, run: str) -> At:
@@ -90,7 +56,7 @@ class snapshot:
     update: Literal["step", "epoch"] = "step"
 
     def __post_init__(self):
-        _whole(self, "cycles")
+        check_whole(self, "cycles")
         if self.update not in ("step", "epoch"):
             raise ValueError(f'{self}: expected update="step" or update="epoch", got {self.update!r}.')
 
@@ -103,7 +69,7 @@ class snapshot:
         total = epochs * steps_per_epoch // unit
         growth = Fraction(self.length_multiplier)
         shares = Fraction(self.cycles) if growth == 1 else (growth**self.cycles - 1) / (growth - 1)
-        lr = CosineCycles(_peak(self), total / shares, self.floor, self.length_multiplier, self.rate_multiplier)
+        lr = CosineCycles(peak_of(self), total / shares, self.floor, self.length_multiplier, self.rate_multiplier)
         ends = [*lr.ends(self.cycles)[:-1], total] if total >= shares else [0]  # the first cycle is the shortest
         when = _ends(self, ends, unit, run)
         return Plan(lr if unit == 1 else Staircase(lr, unit), when)
@@ -124,9 +90,9 @@ class checkpoints:
     last: int | None = None
 
     def __post_init__(self):
-        _whole(self, "every")
+        check_whole(self, "every")
         if self.last is not None:
-            _whole(self, "last")
+            check_whole(self, "last")
 
     def plan(self, epochs: int, steps_per_epoch: int) -> Plan:
         """Return no schedule, and the ends of the chosen epochs."""
@@ -162,7 +128,7 @@ class cyclic:
     gamma: float = 1.0
 
     def __post_init__(self):
-        _whole(self, "cycles")
+        check_whole(self, "cycles")
 
     def plan(self, epochs: int, steps_per_epoch: int) -> Plan:
         """Return triangles that fill the run, and their lows."""
@@ -170,8 +136,8 @@ class cyclic:
 
         total = epochs * steps_per_epoch
         length = Fraction(total, self.cycles)
-        floor = _peak(self) / 4 if self.floor is None else self.floor
-        lr = Triangular(_peak(self), floor, length, self.amplitude_multiplier, self.gamma, offset=1)
+        floor = peak_of(self) / 4 if self.floor is None else self.floor
+        lr = Triangular(peak_of(self), floor, length, self.amplitude_multiplier, self.gamma, offset=1)
         lows = [_low(lr, k * length) for k in range(1, self.cycles + 1)]
         return Plan(lr, _ends(self, lows, 1, f"a run of {total} steps"))
 
@@ -202,7 +168,7 @@ class fge:
     low: float = 0.005
 
     def __post_init__(self):
-        _whole(self, "cycles")
+        check_whole(self, "cycles")
         if not 0 <= self.start < 1 or not 0 <= self.low < self.high:
             raise ValueError(f"{self}: expected 0 <= start < 1 and 0 <= low < high.")
 
@@ -210,7 +176,7 @@ class fge:
         """Return the standard run followed by triangles, and the triangles' lows."""
         from manyminima.schedules import Constant, Joined, Linear, Triangular
 
-        total, peak = epochs * steps_per_epoch, _peak(self)
+        total, peak = epochs * steps_per_epoch, peak_of(self)
         start = round(total * self.start)
         length = Fraction(total - start, self.cycles)
         cycle = Triangular(self.high * peak, self.low * peak, length, offset=length / 2 + 1)

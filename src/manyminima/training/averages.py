@@ -1,0 +1,92 @@
+"""The averaging folds of one Collect during one `fit`: which of them the training step updates, and what they hold now."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from manyminima.averaging.folds import Average
+from manyminima.runs.format import Weights
+from manyminima.training.instep import InStep
+
+__all__ = ["Averages", "check"]
+
+
+def check(folds: Sequence, validation_data: Any) -> None:
+    """Raise ValueError if validation of an average is asked for, and no fold makes one."""
+    if validation_data is None:
+        return
+    from manyminima.training import validate
+
+    if not any(isinstance(fold, Average) for fold in folds):
+        raise ValueError(
+            "validation_data is for the average that a fold makes, and into= names none: write into=mm.Ema(0.999), or into="
+            '["runs/x", mm.Mean()]. For the model itself pass validation_data to fit.'
+        )
+    validate.check(validation_data)
+
+
+class Averages:
+    """What the averaging folds hold; `validation_data`, if given, is for the first of them."""
+
+    def __init__(
+        self, model: keras.Model, folds: Sequence, total: int, first_due: int, validation_data: Any, owner: Any
+    ):
+        self._model = model
+        averaging = [fold for fold in folds if isinstance(fold, Average)]
+        clocked = [fold for fold in averaging if fold.every is not None]
+        for fold in clocked:
+            _check_time(fold, total, first_due, model.optimizer)
+        self._instep = {id(fold): InStep(model, fold, round(fold.start * total), owner) for fold in clocked}
+        if clocked:
+            model.make_train_function(force=True)
+        self._clocked, self._first = clocked, averaging[0] if averaging else None
+        self._validation_data, self._validator = validation_data, None
+
+    def hand_over(self, fold: Any, weights: Weights, step: int, about: Mapping[str, Any]) -> None:
+        """Give a fold what is collected: the weights, or the average that was taken of them."""
+        if id(fold) in self._instep:
+            fold.put(self._instep[id(fold)].weights(list(weights)), step, **about)
+        else:
+            fold.add(weights, step, **about)
+
+    def complete(self, step: int, about: Mapping[str, Any]) -> None:
+        """Hand over the averages of a training that ended early, since their last collection."""
+        for fold in self._clocked:
+            if not fold.members or fold.members[-1].step < step:
+                self.hand_over(fold, self._model.get_weights(), step, about)
+
+    def present(self) -> Weights:
+        """Return what the first averaging fold holds; the model's own weights while that is nothing."""
+        newest = self._model.get_weights()
+        if self._first is None:
+            return newest
+        instep = self._instep.get(id(self._first))
+        return instep.weights(newest) if instep else (self._first.average or newest)
+
+    def logs(self) -> dict[str, float]:
+        """Return loss and metrics of the present average on the validation data, if there are any."""
+        if self._validation_data is None:
+            return {}
+        if self._validator is None:
+            from manyminima.training.validate import Validator
+
+            self._validator = Validator(self._model, self._validation_data)
+        return self._validator(self.present())
+
+    def remove(self) -> None:
+        """Take the averages out of the optimizer."""
+        for instep in self._instep.values():
+            instep.remove()
+        if self._instep:
+            self._model.make_train_function(force=True)
+
+
+def _check_time(fold: Average, total: int, first_due: int, optimizer: Any) -> None:
+    batches = (fold.every or 1) * (getattr(optimizer, "gradient_accumulation_steps", None) or 1)
+    first = round(fold.start * total) + batches
+    if first > first_due:
+        raise ValueError(
+            f"{fold} has its first update after step {first}, and the recipe collects after step {first_due} already: there "
+            f"would be nothing to collect. Lower every= or start=, or collect later."
+        )

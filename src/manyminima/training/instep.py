@@ -1,0 +1,145 @@
+"""Averages that are taken inside the compiled training step, after every optimizer step.
+
+A callback that reads the weights after every step would cost more than the step of a small model. Here the average lives in
+variables of the optimizer, which the compiled step carries along, and one method of the optimizer, `apply`, is followed by
+their update. What other callbacks save in mid-training does not hold them; nothing of it stays after `fit`.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from manyminima.averaging.folds import Average
+from manyminima.averaging.running import is_float
+from manyminima.training.rate import innermost
+
+__all__ = ["InStep", "remove_leftover"]
+
+
+class InStep:
+    """One average of a model's trainable variables, kept by its optimizer.
+
+    Each is the sum of two float32 numbers, so that it stays as exact as in float64, which not all devices have: with a decay
+    of 0.9999 a single one would lose what moves it by less than 3e-4 of its size.
+
+    Args:
+        model: compiled and built; the training step is to be compiled anew afterwards.
+        average: whose rule and clock are followed.
+        start: batches before the average begins.
+        owner: the callback that will remove it.
+    """
+
+    def __init__(self, model: keras.Model, average: Average, start: int, owner: Any):
+        self._optimizer = optimizer = innermost(model.optimizer)
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+        self.owner, self._rule = owner, average.rule
+        # One optimizer step is several batches under gradient accumulation.
+        self._batches = (average.every or 1) * (optimizer.gradient_accumulation_steps or 1)
+        self._begin = _number(optimizer._iterations) + start
+        positions = {id(v): i for i, v in enumerate(model.weights)}
+        allowed = average.averaged or [True] * len(positions)
+        trained = [v for v in optimizer._trainable_variables if is_float(_dtype(v)) and allowed[positions[id(v)]]]
+        self._positions = [positions[id(v)] for v in trained]
+        self._tracks = [(v, self._like(v, "average"), self._like(v, "average_rest")) for v in trained]
+        _Followed.of(optimizer).add(self)
+
+    def _like(self, variable: keras.Variable, name: str) -> keras.Variable:
+        layout = getattr(variable, "_layout", None)
+        return self._optimizer.add_variable(variable.shape, "zeros", dtype="float32", layout=layout, name=name)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """What the optimizer keeps for it."""
+        return [v for _, *own in self._tracks for v in own]
+
+    def update(self) -> None:
+        """Move the average; called after every optimizer step, traced with it."""
+        ops = keras.ops
+        done = ops.convert_to_tensor(self._optimizer._iterations) - self._begin
+        due = ops.logical_and(done > 0, done % self._batches == 0)
+        n = ops.cast(ops.maximum(done // self._batches, 1), "float32")
+        share = ops.where(due, ops.cast(self._rule.coefficient(n, ops), "float32"), 0.0)
+        for variable, high, low in self._tracks:
+            h, rest = ops.convert_to_tensor(high), ops.convert_to_tensor(low)
+            change = rest + share * ((ops.cast(variable, "float32") - h) - rest)
+            total = h + change  # and what rounding has taken from it: Knuth's TwoSum
+            back = total - h
+            lost = (h - (total - back)) + (change - back)
+            high.assign(total)  # on torch this overwrites h
+            low.assign(lost)
+
+    def weights(self, newest: list[np.ndarray]) -> list[np.ndarray]:
+        """Return the average, with the newest weights where nothing is averaged, or nothing has been yet."""
+        if _number(self._optimizer._iterations) - self._begin < self._batches:
+            return newest
+        result = list(newest)
+        for position, (_, high, low) in zip(self._positions, self._tracks, strict=True):
+            exact = np.asarray(keras.ops.convert_to_numpy(high), "float64") + keras.ops.convert_to_numpy(low)
+            result[position] = exact.astype(newest[position].dtype)
+        return result
+
+    def remove(self) -> None:
+        """Take the average out of the optimizer; the training step is to be compiled anew afterwards."""
+        _Followed.of(self._optimizer).discard(self)
+        for variable in self.variables:
+            self._optimizer._untrack_variable(variable)
+
+
+def remove_leftover(model: keras.Model, others: Any = ()) -> None:
+    """Remove averages that an earlier `fit` left behind when it ended in an exception; `others` are part of this one."""
+    followed = vars(innermost(model.optimizer)).get("apply")
+    if not isinstance(followed, _Followed):
+        return
+    leftover = [one for one in followed.averages if one.owner not in others]
+    for one in leftover:
+        one.remove()
+    if leftover:
+        model.make_train_function(force=True)
+
+
+class _Followed:
+    """An optimizer's `apply`, followed by the update of averages; files that are saved meanwhile do not hold these."""
+
+    def __init__(self, optimizer: Any):
+        self._optimizer = optimizer
+        self.averages: list[InStep] = []
+
+    @classmethod
+    def of(cls, optimizer: Any) -> "_Followed":
+        """Return what follows the optimizer's `apply`, put in place if nothing does yet."""
+        found = vars(optimizer).get("apply")
+        if isinstance(found, cls):
+            return found
+        followed = cls(optimizer)
+        optimizer.apply, optimizer.save_own_variables = followed, followed.save_own_variables
+        return followed
+
+    def add(self, average: InStep) -> None:
+        self.averages.append(average)
+
+    def discard(self, average: InStep) -> None:
+        self.averages.remove(average)
+        if not self.averages:
+            del self._optimizer.apply, self._optimizer.save_own_variables
+
+    def __call__(self, *args, **kwargs):
+        result = type(self._optimizer).apply(self._optimizer, *args, **kwargs)
+        for average in self.averages:
+            average.update()
+        return result
+
+    def save_own_variables(self, store) -> None:
+        ours = {id(v) for average in self.averages for v in average.variables}
+        own = [v for v in self._optimizer.variables if id(v) not in ours]
+        for i, variable in enumerate(own):
+            store[str(i)] = keras.ops.convert_to_numpy(variable)
+
+
+def _number(variable: Any) -> int:
+    return int(keras.ops.convert_to_numpy(variable))
+
+
+def _dtype(variable: keras.Variable) -> np.dtype:
+    return np.asarray(keras.ops.convert_to_numpy(variable)).dtype
