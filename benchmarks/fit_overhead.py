@@ -85,46 +85,47 @@ def steady(clock: Clock, collecting: set[int]) -> float:
     return typical * (len(clock.seconds) - 1) + sum(clock.seconds[epoch] - typical for epoch in collecting)
 
 
-def fit(build, x, y, epochs: int, clock: Clock, collect: bool) -> None:
+def fit(build, x, y, epochs: int, clock: Clock, callbacks: list) -> None:
     model = build()
     model.compile(optimizer=keras.optimizers.SGD(0.01, momentum=0.9), loss="sparse_categorical_crossentropy")
-    with tempfile.TemporaryDirectory() as folder:
-        recipe = mm.recipes.snapshot(cycles=CYCLES, peak=0.01)
-        callbacks = [mm.Collect(recipe, into=Path(folder) / "run")] if collect else []
-        model.fit(x, y, batch_size=32, epochs=epochs, verbose=0, callbacks=[*callbacks, clock])
-        assert not collect or len(mm.Snapshots(Path(folder) / "run")) == CYCLES
+    model.fit(x, y, batch_size=32, epochs=epochs, verbose=0, callbacks=[*callbacks, clock])
 
 
-def both(build, x, y, epochs: int, plain_first: bool) -> dict[bool, Clock]:
-    """Return the clocks of a fit with Collect and of one without."""
+def both(build, x, y, epochs: int, callbacks: list, plain_first: bool) -> tuple[Clock, Clock]:
+    """Return the clocks of a fit with these callbacks and of one without."""
     keras.backend.clear_session()
     turn = Turn()
-    clocks = {collect: Clock(turn, player=int(collect == plain_first)) for collect in (False, True)}
-    threads = [threading.Thread(target=fit, args=(build, x, y, epochs, clocks[c], c)) for c in clocks]
+    ours, plain = Clock(turn, player=int(plain_first)), Clock(turn, player=int(not plain_first))
+    threads = [
+        threading.Thread(target=fit, args=(build, x, y, epochs, clock, own))
+        for clock, own in ((ours, callbacks), (plain, []))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(len(clock.seconds) == epochs for clock in clocks.values()), "one of the fits has failed"
-    return clocks
+    assert len(ours.seconds) == len(plain.seconds) == epochs, "one of the fits has failed"
+    return ours, plain
 
 
-def measure(build, shape, pairs: int, seconds: float) -> dict:
+def measure(build, shape, pairs: int, seconds: float, make, collecting=lambda epochs, steps: set()) -> dict:
+    """Compare fits with what `make(folder)` returns, a list of callbacks and a check to call afterwards, to plain ones."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(ROWS, *shape)).astype("float32"), rng.integers(0, 10, ROWS)
-    pilot = both(build, x, y, epochs=11, plain_first=True)[False]
+    _, pilot = both(build, x, y, 11, [], plain_first=True)
     epochs = max(10, int(np.ceil(seconds / np.median(pilot.seconds[1:])))) + 1
     steps = ROWS // 32
-    ends = mm.recipes.snapshot(cycles=CYCLES, peak=0.01).plan(epochs, steps).when.steps
-    collecting = {-(-n // steps) - 1 for n in ends}
     ratios, first, step_us = [], [], []
     for pair in range(pairs):
-        clocks = both(build, x, y, epochs, plain_first=pair % 2 == 0)
-        plain = steady(clocks[False], set())
-        ratios.append(steady(clocks[True], collecting) / plain)
-        first.append(clocks[True].seconds[0] - clocks[False].seconds[0])
-        step_us.append(1e6 * plain / ((epochs - 1) * steps))
-        print(f"  pair {pair + 1}/{pairs}: {ratios[-1]:.4f}  ({sum(clocks[False].seconds):.1f} s plain)", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            callbacks, check = make(Path(folder))
+            ours, plain = both(build, x, y, epochs, callbacks, plain_first=pair % 2 == 0)
+            check()
+        usual = steady(plain, set())
+        ratios.append(steady(ours, collecting(epochs, steps)) / usual)
+        first.append(ours.seconds[0] - plain.seconds[0])
+        step_us.append(1e6 * usual / ((epochs - 1) * steps))
+        print(f"  pair {pair + 1}/{pairs}: {ratios[-1]:.4f}  ({sum(plain.seconds):.1f} s plain)", flush=True)
     ratios = sorted(ratios)
     cut = int(np.floor(pairs / 2 - 1.96 * np.sqrt(pairs) / 2))
     return {
@@ -138,6 +139,22 @@ def measure(build, shape, pairs: int, seconds: float) -> dict:
     }
 
 
+def snapshots(folder: Path):
+    def check():
+        assert len(mm.Snapshots(folder / "run")) == CYCLES
+
+    return [mm.Collect(mm.recipes.snapshot(cycles=CYCLES, peak=0.01), into=folder / "run")], check
+
+
+def collecting(epochs: int, steps: int) -> set[int]:
+    """Return the 0-based epochs in which a member is written."""
+    ends = mm.recipes.snapshot(cycles=CYCLES, peak=0.01).plan(epochs, steps).when.steps
+    return {-(-n // steps) - 1 for n in ends}
+
+
+MODELS = (("MLP, batch 32", mlp, (64,)), ("CNN, batch 32", cnn, (14, 14, 1)))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=20)
@@ -145,9 +162,9 @@ def main():
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results = {}
-    for name, build, shape in (("MLP, batch 32", mlp, (64,)), ("CNN, batch 32", cnn, (14, 14, 1))):
+    for name, build, shape in MODELS:
         print(f"{name}, {keras.backend.backend()}")
-        results[name] = measure(build, shape, options.pairs, options.seconds)
+        results[name] = measure(build, shape, options.pairs, options.seconds, snapshots, collecting)
     table = Table(
         "model", "step, plain fit", "Collect / fit", "95 % interval", "rebuild", title=keras.backend.backend()
     )

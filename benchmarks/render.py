@@ -69,29 +69,83 @@ def prediction() -> list[str]:
     return [*lines, "", *(f"- {where(result)}" for result in load("predict")), ""]
 
 
-def fashion() -> list[str]:
-    (result,) = load("fashion_mnist")
-    seeds = result["seeds"]
+def averaging_overhead() -> list[str]:
     lines = [
+        "## An average of all steps, beside `fit` (`averaging_overhead.py`)",
+        "",
+        "`fit` with `mm.Ema(0.999)` against plain `fit`, per step, first epoch left out; and the same average in a callback.",
+        "",
+        "| backend | model | average | plain step | with / without, median | 95 % interval |",
+        "|---|---|---|---|---|---|",
+    ]
+    results = load("averaging_overhead")
+    for result in results:
+        for name, ways in result["results"].items():
+            for way, r in ways.items():
+                lines.append(
+                    f"| {result['environment']['backend']} | {name} | {way} | {r['step_us']:.0f} µs | {r['median']:.3f} | "
+                    f"{r['low']:.3f} to {r['high']:.3f} |"
+                )
+    return [*lines, "", *(f"- {where(result)}" for result in results), ""]
+
+
+def average_from_disk() -> list[str]:
+    (result,) = load("average_from_disk")
+    lines = [
+        "## Members on disk averaged (`averaging.py`)",
+        "",
+        f"{result['members']} snapshots of {result['parameters']:,} parameters, in the page cache; aim: within 2 × of reading and",
+        f"hashing the same bytes. Only manyminima checks what it reads. Its memory: {result['peak_models']:.2f} models at most.",
+        "",
+        "| | seconds, median | × reading and hashing (smallest to largest) |",
+        "|---|---|---|",
+    ]
+    for way, r in result["results"].items():
+        lines.append(f"| {way} | {r['seconds']:.2f} | {r['ratio']:.2f} ({r['low']:.2f} to {r['high']:.2f}) |")
+    return [*lines, "", f"- {where(result)}", ""]
+
+
+def fashion() -> list[str]:
+    return [
         "## Fashion-MNIST: five cycles against one (`fashion_mnist.py`)",
         "",
-        f"`zoo.cnn` (49,026 parameters), 10 epochs, batch 128, SGD momentum 0.9, peak 0.1, {len(seeds)} seeds; no tuning.",
-        "Means over seeds on the 10,000 test images; differences are paired by seed, with Student's 95 % interval.",
+        "`zoo.cnn` (49,026 parameters), 10 epochs, batch 128, SGD momentum 0.9, peak 0.1; no tuning.",
+        *by_seed("fashion_mnist", "single run, one cycle"),
+    ]
+
+
+def fashion_averages() -> list[str]:
+    return [
+        "## Fashion-MNIST: averages of weights (`fashion_averages.py`)",
+        "",
+        "A convolutional network with BatchNormalization (33,882 parameters), 10 epochs, batch 128, SGD momentum 0.9, peak 0.1;",
+        "SWA from 75 % on at a fifth of the peak, EMA with decay 0.998, all of the same length; no tuning.",
+        *by_seed("fashion_averages", "single run, one cosine cycle"),
+    ]
+
+
+def by_seed(name: str, reference: str) -> list[str]:
+    (result,) = load(name)
+    seeds = result["seeds"]
+    lines = [
+        f"Means over {len(seeds)} seeds on the 10,000 test images; differences are paired by seed, with Student's 95 % interval.",
         "",
         "| | error, % | NLL, nats | error − single run | NLL − single run |",
         "|---|---|---|---|---|",
     ]
-    single, told_apart = "single run, one cycle", []
-    for name in seeds[0]:
-        cells = [f"{np.mean([s[name][key] for s in seeds]):.{digits}f}" for key, digits in (("error", 2), ("nll", 4))]
-        for key, digits in (("error", 2), ("nll", 4)) if name != single else ():
-            mean, low, high = interval([s[name][key] - s[single][key] for s in seeds])
-            cells.append(f"{mean:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})")
-            told_apart += [f"{key} of {name}"] if low > 0 or high < 0 else []
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+    told_apart = []
+    for way in seeds[0]:
+        cells = [f"{np.mean([s[way][key] for s in seeds]):.{digits}f}" for key, digits in (("error", 2), ("nll", 4))]
+        for key, digits in (("error", 2), ("nll", 4)):
+            mean, low, high = interval([s[way][key] - s[reference][key] for s in seeds])
+            cells.append("" if way == reference else f"{mean:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})")
+            told_apart += [f"{key} of {way}"] if low > 0 or high < 0 else []
+        lines.append(f"| {way} | {' | '.join(cells)} |")
     verdict = f"Told apart from the single run: {', '.join(told_apart) or 'nothing; every interval contains zero'}."
     return [*lines, "", verdict, "", f"- {where(result)}", ""]
 
 
+SECTIONS = (overhead, averaging_overhead, prediction, average_from_disk, fashion, fashion_averages)
+
 if __name__ == "__main__":
-    (HERE / "README.md").write_text("\n".join([HEAD, *overhead(), *prediction(), *fashion()]))
+    (HERE / "README.md").write_text("\n".join([HEAD, *(line for section in SECTIONS for line in section())]))

@@ -40,19 +40,12 @@ class InStep:
         self._begin = _number(optimizer._iterations) + start
         positions = {id(v): i for i, v in enumerate(model.weights)}
         allowed = average.averaged or [True] * len(positions)
-        trained = [v for v in optimizer._trainable_variables if is_float(_dtype(v)) and allowed[positions[id(v)]]]
-        self._positions = [positions[id(v)] for v in trained]
-        self._tracks = [(v, self._like(v, "average"), self._like(v, "average_rest")) for v in trained]
+        self._trained = [v for v in optimizer._trainable_variables if is_float(_dtype(v)) and allowed[positions[id(v)]]]
+        self._positions = [positions[id(v)] for v in self._trained]
+        # All in one variable: each further one costs a small model's step a microsecond or two.
+        numbers = sum(int(np.prod(v.shape)) for v in self._trained)
+        self.variable = optimizer.add_variable((2, numbers), "zeros", dtype="float32", name="average")
         _Followed.of(optimizer).add(self)
-
-    def _like(self, variable: keras.Variable, name: str) -> keras.Variable:
-        layout = getattr(variable, "_layout", None)
-        return self._optimizer.add_variable(variable.shape, "zeros", dtype="float32", layout=layout, name=name)
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        """What the optimizer keeps for it."""
-        return [v for _, *own in self._tracks for v in own]
 
     def update(self) -> None:
         """Move the average; called after every optimizer step, traced with it."""
@@ -61,30 +54,30 @@ class InStep:
         due = ops.logical_and(done > 0, done % self._batches == 0)
         n = ops.cast(ops.maximum(done // self._batches, 1), "float32")
         share = ops.where(due, ops.cast(self._rule.coefficient(n, ops), "float32"), 0.0)
-        for variable, high, low in self._tracks:
-            h, rest = ops.convert_to_tensor(high), ops.convert_to_tensor(low)
-            change = rest + share * ((ops.cast(variable, "float32") - h) - rest)
-            total = h + change  # and what rounding has taken from it: Knuth's TwoSum
-            back = total - h
-            lost = (h - (total - back)) + (change - back)
-            high.assign(total)  # on torch this overwrites h
-            low.assign(lost)
+        new = ops.concatenate([ops.reshape(ops.cast(v, "float32"), (-1,)) for v in self._trained])
+        held = ops.convert_to_tensor(self.variable)
+        high, rest = held[0], held[1]
+        change = rest + share * ((new - high) - rest)
+        total = high + change  # and what rounding has taken from it: Knuth's TwoSum
+        back = total - high
+        lost = (high - (total - back)) + (change - back)
+        self.variable.assign(ops.stack([total, lost]))
 
     def weights(self, newest: list[np.ndarray]) -> list[np.ndarray]:
         """Return the average, with the newest weights where nothing is averaged, or nothing has been yet."""
         if _number(self._optimizer._iterations) - self._begin < self._batches:
             return newest
         result = list(newest)
-        for position, (_, high, low) in zip(self._positions, self._tracks, strict=True):
-            exact = np.asarray(keras.ops.convert_to_numpy(high), "float64") + keras.ops.convert_to_numpy(low)
-            result[position] = exact.astype(newest[position].dtype)
+        exact = np.asarray(keras.ops.convert_to_numpy(self.variable), "float64").sum(axis=0)
+        pieces = np.split(exact, np.cumsum([newest[position].size for position in self._positions])[:-1])
+        for position, piece in zip(self._positions, pieces, strict=True):
+            result[position] = piece.reshape(newest[position].shape).astype(newest[position].dtype)
         return result
 
     def remove(self) -> None:
         """Take the average out of the optimizer; the training step is to be compiled anew afterwards."""
         _Followed.of(self._optimizer).discard(self)
-        for variable in self.variables:
-            self._optimizer._untrack_variable(variable)
+        self._optimizer._untrack_variable(self.variable)
 
 
 def remove_leftover(model: keras.Model, others: Any = ()) -> None:
@@ -131,7 +124,7 @@ class _Followed:
         return result
 
     def save_own_variables(self, store) -> None:
-        ours = {id(v) for average in self.averages for v in average.variables}
+        ours = {id(average.variable) for average in self.averages}
         own = [v for v in self._optimizer.variables if id(v) not in ours]
         for i, variable in enumerate(own):
             store[str(i)] = keras.ops.convert_to_numpy(variable)
