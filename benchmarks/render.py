@@ -94,7 +94,7 @@ def average_from_disk() -> list[str]:
     lines = [
         "## Members on disk averaged (`averaging.py`)",
         "",
-        f"{result['members']} snapshots of {result['parameters']:,} parameters, in the page cache; aim: within 2 × of reading and",
+        f"{result['members']} snapshots of {result['parameters']:,} parameters, in the page cache; aim: at most 2 × reading and",
         f"hashing the same bytes. Only manyminima checks what it reads. Its memory: {result['peak_models']:.2f} models at most.",
         "",
         "| | seconds, median | × reading and hashing (smallest to largest) |",

@@ -53,7 +53,7 @@ def _namespace(step: Any) -> tuple[Any, Any, Any]:
     if isinstance(step, int | float | np.ndarray | np.generic):
         return np, lambda x: np.asarray(x, "float64"), step
     step = getattr(step, "value", step)
-    if type(step).__module__ == "torch" and step.ndim == 0 and step.device.type == "cpu":
+    if type(step).__module__.startswith("torch") and step.ndim == 0 and step.device.type == "cpu":
         # torch runs one operation after the other, each of which takes longer than the whole formula on plain numbers.
         return np, lambda x: np.asarray(x, "float64"), int(step)
     # Backends count steps in different integers, and do not mix them.
@@ -75,10 +75,15 @@ def _check_length(schedule, length: Fraction, exact: bool = True):
     _check(fits, schedule, "a cycle length n/d (in steps) with n·d below 2**31, so that phases stay exact integers")
 
 
-def _cycle_and_phase(step, real, length: Fraction, offset: Fraction = Fraction(0)):
-    """Return the 0-based cycle and the phase (0 up to, not including, 1) of `step + offset` in cycles of `length` steps."""
+def _units(length: Fraction, offset: Fraction = Fraction(0)) -> tuple[int, int, int]:
+    """Return d, and length and offset in units of 1/d of a step, all of them integers."""
     d = math.lcm(length.denominator, offset.denominator)
-    n, o = int(length * d), int(offset * d)
+    return d, int(length * d), int(offset * d)
+
+
+def _cycle_and_phase(step, real, units: tuple[int, int, int]):
+    """Return the 0-based cycle and the phase (0 up to, not including, 1) of `step + offset` in cycles of `length` steps."""
+    d, n, o = units
     # (step mod n)·d instead of step·d: nothing overflows int32, and n divides the difference.
     position = (step % n) * d + o
     return (step // n) * d + position // n, real(position % n) / n
@@ -124,9 +129,13 @@ class CosineCycles(LearningRateSchedule):
         _check(self.length_multiplier == 1 or grows, self, "length_multiplier >= 1.001, or 1 for equal cycles")
         _check(self.rate_multiplier > 0, self, "rate_multiplier > 0")
 
-    @property
+    @cached_property
     def _length(self) -> Fraction:
         return Fraction(self.length)
+
+    @cached_property
+    def _units(self) -> tuple[int, int, int]:
+        return _units(self._length)
 
     @cached_property
     def _starts(self) -> list[Fraction]:
@@ -161,7 +170,7 @@ class CosineCycles(LearningRateSchedule):
         """Return the rate of 0-based batch `step`."""
         xp, real, step = _namespace(step)
         if self.length_multiplier == 1:
-            cycle, phase = _cycle_and_phase(step, real, self._length)
+            cycle, phase = _cycle_and_phase(step, real, self._units)
         else:
             cycle, phase = self._grown_cycle_and_phase(step, xp, real)
         rate = self.floor + (self.peak - self.floor) / 2 * (1 + xp.cos(math.pi * phase))
@@ -208,10 +217,14 @@ class Triangular(LearningRateSchedule):
         _check(self.amplitude_multiplier > 0 and self.gamma > 0, self, "amplitude_multiplier and gamma above 0")
         _check(Fraction(self.offset) >= 0, self, "offset >= 0")
 
+    @cached_property
+    def _units(self) -> tuple[int, int, int]:
+        return _units(Fraction(self.length), Fraction(self.offset))
+
     def __call__(self, step):
         """Return the rate of 0-based batch `step`."""
         xp, real, step = _namespace(step)
-        cycle, phase = _cycle_and_phase(step, real, Fraction(self.length), Fraction(self.offset))
+        cycle, phase = _cycle_and_phase(step, real, self._units)
         amplitude = (self.peak - self.floor) * self.amplitude_multiplier ** real(cycle)
         if self.gamma != 1:
             amplitude = amplitude * self.gamma ** (real(step) + float(self.offset))
