@@ -1,4 +1,4 @@
-"""Whose learning rate the optimizer uses while a recipe drives it. The only file that reaches into Keras's optimizer.
+"""Whose learning rate the optimizer uses while a recipe drives it.
 
 The schedule takes the place of one method of the optimizer, `_get_current_learning_rate`, which every update and the public
 `optimizer.learning_rate` go through. The learning-rate variable stays where it is, tracked and unchanged: what other
