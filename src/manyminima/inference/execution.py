@@ -110,7 +110,7 @@ def compile_test(model: keras.Model) -> Callable[[Weights, list, tuple], list]:
         with keras.StatelessScope(state_mapping=mapping) as scope:
             if keras.backend.backend() == "jax":
                 held = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
-                return model.test_step([[scope.get_current_value(v) for v in part] for part in held], batch)[1][2]
+                return model.test_step([[v.value for v in part] for part in held], batch)[1][2]
             model.test_step(batch)
             return [scope.get_current_value(v) for v in model.metrics_variables]
 

@@ -39,7 +39,8 @@ class Collect(keras.callbacks.Callback):
         best: a log to watch at epoch ends, such as "val_loss", or "max:val_kappa" to name the direction. The best single
             model is kept apart from the members; of "val_avg_loss", the best average.
         validation_data: (x, y) on which the average in `into` is judged at epoch ends: logs gain "val_avg_loss" and so on,
-            for callbacks that come after this one in the list, such as EarlyStopping. The raw weights are not touched.
+            for callbacks that come after this one in the list, as EarlyStopping("val_avg_loss", mode="min"). The raw weights
+            are not touched.
         task: "multiclass", "binary", "multilabel" or "regression"; a dict for several outputs. None infers it from the loss.
         from_logits: whether outputs are logits; None takes it from the loss.
 
