@@ -9,6 +9,7 @@ plots.score_by_size(y, probs).figure.savefig("sizes.png")
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-__all__ = ["correlation", "disagreement", "learning_rate", "score_by_size"]
+__all__ = ["averages", "barrier", "correlation", "disagreement", "learning_rate", "score_by_size"]
 
-BLUE, ORANGE, GREY = "#3f7fc4", "#d07a28", "#8a929b"
+BLUE, ORANGE, GREEN, GREY = "#3f7fc4", "#d07a28", "#3f9c6b", "#8a929b"
 _LARGEST_LABELLED_MATRIX = 12
 
 
@@ -104,6 +105,76 @@ def size_curves(
     ax.plot(size, newest, "o-", color=BLUE, linewidth=1.8, markersize=4, label="newest n combined")
     _whole_numbers(ax.xaxis)
     ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
+    return ax
+
+
+def averages(
+    single: ArrayLike,
+    weights: Mapping[str, ArrayLike],
+    predictions: Mapping[str, ArrayLike],
+    facts: metrics.Facts,
+    ax: Axes | None = None,
+) -> Axes:
+    """The score of the newest n members: alone, as one model of mean weights, and as a mean prediction.
+
+    Solid lines are averages of weights, dashed ones of predictions; one colour for each kind of coefficients.
+
+    Args:
+        single: (members,) the score of the n-th newest member alone.
+        weights: by kind of coefficients, (members,) scores of the average of the newest n members' weights.
+        predictions: by kind of coefficients, (members,) scores of the average of their predictions.
+        facts: What the scores are, such as `mm.metrics.nll.facts`.
+        ax: Where to draw. A new figure if None.
+
+    Example:
+        >>> scores = {"equal": [0.9, 0.92]}
+        >>> averages([0.9, 0.91], scores, scores, metrics.accuracy.facts).get_ylabel()
+        'accuracy (share, higher is better)'
+    """
+    n = np.arange(1, len(np.asarray(single)) + 1)
+    unit = f"{facts.unit}, " if facts.unit else ""
+    ax = _prepared(ax, f"{facts.title}: weights or predictions averaged", "newest members", "")
+    ax.set_ylabel(f"{facts.label} ({unit}{facts.better} is better)")
+    ax.plot(n, single, "o", color=GREY, markersize=6, label="n-th newest alone")
+    for lines, style, what in ((weights, "o-", "weights"), (predictions, "s--", "predictions")):
+        for (kind, scores), colour in zip(lines.items(), (BLUE, ORANGE, GREEN), strict=False):
+            ax.plot(n, scores, style, color=colour, linewidth=1.5, markersize=3.5, label=f"{what}, {kind}")
+    _whole_numbers(ax.xaxis)
+    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), borderaxespad=0.4)
+    return ax
+
+
+def barrier(positions: ArrayLike, losses: ArrayLike, ax: Axes | None = None) -> Axes:
+    """The loss on the straight line between two sets of weights, and how far it rises above the line between its ends.
+
+    Args:
+        positions: (points,) 0 is the first, 1 the second, increasing.
+        losses: (points,) the loss at each.
+        ax: Where to draw. A new figure if None.
+
+    Raises:
+        ValueError: Not one loss for each position.
+
+    Example:
+        >>> barrier([0, 0.5, 1], [0.2, 0.9, 0.4]).get_title("left")
+        'Loss between two members: barrier 0.6'
+
+    Reference:
+        Frankle et al. 2020, Linear Mode Connectivity and the Lottery Ticket Hypothesis.
+    """
+    positions, losses = np.asarray(positions, "float64"), np.asarray(losses, "float64")
+    if positions.shape != losses.shape or positions.ndim != 1 or positions.size == 0:
+        raise ValueError(
+            f"positions has shape {positions.shape} and losses {losses.shape}, expected one loss for each."
+        )
+    line = losses[0] + (losses[-1] - losses[0]) * positions
+    top = int(np.argmax(losses - line))
+    title = f"Loss between two members: barrier {losses[top] - line[top]:.3g}"
+    ax = _prepared(ax, title, "from the first (0) to the second (1)", "loss (lower is better)")
+    ax.plot(positions, line, "--", color=GREY, linewidth=1.2, label="line between the ends")
+    ax.plot(positions, losses, "o-", color=BLUE, linewidth=1.8, markersize=4, label="loss of the mixed weights")
+    ax.vlines(positions[top], line[top], losses[top], color=ORANGE, linewidth=1.6, label="barrier")
+    ax.legend(frameon=False, fontsize="small")
     return ax
 
 

@@ -1,7 +1,7 @@
 """One model or many predictions: what the newest n members are worth alone, averaged in weights, and averaged in predictions."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,14 +37,14 @@ class AverageScores:
     refreshed: bool | None = None
 
     def __str__(self) -> str:
-        from manyminima.reporting import terminal
+        from manyminima.reporting import averages, terminal
 
-        return terminal.as_text(terminal.averages(self))
+        return terminal.as_text(averages.renderable(asdict(self)))
 
     def __rich__(self):
-        from manyminima.reporting import terminal
+        from manyminima.reporting import averages
 
-        return terminal.averages(self)
+        return averages.renderable(asdict(self))
 
 
 def average_scores(

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from manyminima import plots
-from manyminima.reporting import about, words
+from manyminima.reporting import about, averages, words
 from manyminima.reporting.report import Report
 
 INK = "#24292f"
@@ -52,7 +52,11 @@ def _render(template: str, report: Report) -> str:
         loader=PackageLoader("manyminima.reporting", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     return environment.get_template(template).render(
-        report=report, words=words, facts=about.lines(report.about), pictures=_pictures(report)
+        report=report,
+        words=words,
+        facts=about.lines(report.about),
+        pictures=_pictures(report),
+        averages=_averages(report),
     )
 
 
@@ -62,6 +66,34 @@ def _pictures(report: Report) -> list[Picture]:
     if not curve or not len(curve["steps"]):
         return pictures
     return [*pictures, _rate(curve, report.about.get("collect") or [])]
+
+
+def _averages(report: Report) -> dict[str, Any] | None:
+    """Pictures, tables and sentences on averages of weights; None if there are none."""
+    if not report.averages:
+        return None
+    found = report.averages
+    return {
+        "pictures": [_average(found, name) for name in found["single"]],
+        "tables": {name: averages.rows(found, name) for name in found["single"]},
+        "notes": averages.notes(found),
+    }
+
+
+def _average(found: dict[str, Any], name: str) -> Picture:
+    facts = words.facts(name)
+    single, weights, predictions = (found[part][name] for part in ("single", "weights", "predictions"))
+    alone, by_weights, by_predictions = (
+        words.amount(name, one) for one in (single[0], weights["equal"][-1], predictions["equal"][-1])
+    )
+    alt = (
+        f"{facts.title} against the number of newest members: {alone} for the newest alone, {by_weights} for the mean of all "
+        f"{len(single)} members' weights, {by_predictions} for the mean of their predictions; {facts.better} is better."
+    )
+    caption = (
+        f"{facts.title} of one model with the newest n members' mean weights, and of the mean of their predictions."
+    )
+    return Picture(_svg(partial(plots.averages, single, weights, predictions, facts)), alt, caption)
 
 
 def _sizes(report: Report, name: str) -> Picture:

@@ -42,6 +42,7 @@ class Report:
         deviation: Their standard deviation (n - 1); empty for one member.
         diversity: Disagreement and softmax correlation; empty for one member and for regression.
         by_size: Per metric of the verdict, the scores of the n "newest" and of the n "oldest" members combined.
+        averages: The scores of averages of weights and of predictions against n, if they were given.
         about: What was run, as far as known.
     """
 
@@ -55,6 +56,7 @@ class Report:
     deviation: Scores
     diversity: Scores
     by_size: dict[str, dict[str, list[float]]]
+    averages: dict[str, Any] | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,6 +108,7 @@ def report(
     output: str | None = None,
     task: str | None = None,
     sample_weight: ArrayLike | None = None,
+    averages: Any = None,
 ) -> Report:
     """A report on the mean of the members' predictions: scores in each metric's own unit and direction, and a verdict.
 
@@ -119,6 +122,7 @@ def report(
         output: Which output to report on where there are several.
         task: One of "multiclass", "binary", "multilabel", "regression". None infers it from the values.
         sample_weight: (examples,) non-negative.
+        averages: What `Ensemble.average_scores` returned for the same rows, to be shown beside.
 
     Raises:
         ValueError: The arrays do not fit together, `probs` are not probabilities, or `run` lists other members.
@@ -148,6 +152,7 @@ def report(
         deviation=_over(members, _deviation) if len(members) > 1 else {},
         diversity=_diversity(problem),
         by_size=_by_size(problem),
+        averages=None if averages is None else asdict(averages),
         about=about,
     )
 

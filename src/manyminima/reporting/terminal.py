@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from manyminima.reporting import about, words
+from manyminima.reporting import about, averages, words
 from manyminima.reporting.report import Report, Scores
 
 _WIDEST = 110
@@ -17,10 +17,15 @@ _WIDEST = 110
 
 def text(report: Report) -> str:
     """The report as plain text, as wide as the terminal and no wider than can be read."""
+    return as_text(renderable(report))
+
+
+def as_text(content: RenderableType) -> str:
+    """What a rich console would show, as plain text."""
     width = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
     console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
     with console.capture() as capture:
-        console.print(renderable(report))
+        console.print(content)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
@@ -34,6 +39,8 @@ def renderable(report: Report) -> Group:
         parts += [Text("Between members: " + "; ".join(words.diversity(report.diversity)) + "."), Text()]
     if len(report.members) > 1:
         parts.append(_sizes(report))
+    if report.averages:
+        parts += [averages.renderable(report.averages), Text()]
     parts += [Text(note) for note in report.verdict.notes]
     facts = about.lines(report.about)
     if facts:
