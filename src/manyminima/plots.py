@@ -98,7 +98,7 @@ def size_curves(
     """
     size = np.arange(1, len(np.asarray(alone)) + 1)
     unit = f"{facts.unit}, " if facts.unit else ""
-    ax = _prepared(ax, f"{facts.title} against ensemble size", "members combined", "")
+    ax = _prepared(ax, facts.title, "members combined", "")
     ax.set_ylabel(f"{facts.label} ({unit}{facts.better} is better)")
     ax.plot(size, alone, "o", color=GREY, markersize=6, label="n-th member alone")
     ax.plot(size, oldest, "s--", color=ORANGE, linewidth=1.4, markersize=4, label="oldest n combined")

@@ -21,16 +21,9 @@ from manyminima.runs.streaming import MemberFile
 if TYPE_CHECKING:
     from manyminima.inference.ensemble import Ensemble
 
-__all__ = ["average", "average_weights", "check_last", "mean_of"]
+__all__ = ["average", "average_weights", "mean_of"]
 
 _PIECE = 2**17  # numbers at once: with their sums they stay in a core's cache
-
-
-def check_last(last: int, members: int) -> int:
-    """Return `last`, or raise ValueError if there are not so many members."""
-    if not 1 <= last <= members:
-        raise ValueError(f"last={last}: expected between 1 and the number of members, {members}.")
-    return last
 
 
 def average(
@@ -39,8 +32,7 @@ def average(
     *,
     decay: float = 2.0,
     x: Any = None,
-    y: Any = None,
-    sample_weight: Any = None,
+    validation_data: Any = None,
 ) -> keras.Model:
     """Return a new model with the average of the members' weights; see `Ensemble.average`."""
     weights = average_weights(ensemble, coefficients, decay=decay, x=x)
@@ -50,8 +42,8 @@ def average(
             f"network: pass training data, as in average(x=x_train), or call mm.refresh_batchnorm.",
             stacklevel=3,
         )
-    if y is not None:
-        _warn_of_barrier(ensemble, weights, x, y, sample_weight)
+    if validation_data is not None:
+        _warn_of_barrier(ensemble, weights, *validation_data)
     model = copy_of(ensemble.model, f"{ensemble.model.name}_average")
     architecture.adopt(model, weights)
     return model
@@ -127,7 +119,7 @@ def _files(members: Stored) -> list[MemberFile]:
     return [MemberFile(Path(run.path) / member.file, member) for run, member in members.places]
 
 
-def _warn_of_barrier(ensemble: "Ensemble", weights: Weights, x: Any, y: Any, sample_weight: Any) -> None:
+def _warn_of_barrier(ensemble: "Ensemble", weights: Weights, x: Any, y: Any, sample_weight: Any = None) -> None:
     from manyminima.averaging.scores import loss
 
     mean = loss(ensemble.of([weights]), x, y, sample_weight)

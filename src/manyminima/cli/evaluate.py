@@ -9,12 +9,15 @@ from manyminima.cli.errors import plain_errors
 
 _DATA = "Rows to judge on. Default: the test rows of the run's own data. Another source: all its rows."
 
+_AVERAGES = "Also what averages of the members' weights are worth beside averages of their predictions."
+
 
 @plain_errors
 def command(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     data: Annotated[str | None, typer.Option(help=_DATA)] = None,
     html: Annotated[Path | None, typer.Option(help="Where the page goes. Default: RUN/analysis/report.html.")] = None,
+    averages: Annotated[bool, typer.Option("--averages", help=_AVERAGES)] = False,
     json: Annotated[Path | None, typer.Option(help="Where the numbers go. Default: RUN/analysis/report.json.")] = None,
 ) -> None:
     """Score the ensemble and each member on rows that nothing was trained or chosen on."""
@@ -27,9 +30,19 @@ def command(
         _check_writable(path)
     backend.choose()
     ensemble = mm.load(run)
-    report = mm.report(rows.y, ensemble.predict_members(rows.x), run=ensemble)
+    scores = _averages(ensemble, rows) if averages else None
+    report = mm.report(rows.y, ensemble.predict_members(rows.x), run=ensemble, averages=scores)
     _write(report, html, json)
     _print(report, rows.text, html, json)
+
+
+def _averages(ensemble, rows):
+    from manyminima import datasets
+    from manyminima.averaging import batchnorm
+
+    contract = ensemble.about["data"]
+    x_train = datasets.run_dataset(contract).x_train if contract and batchnorm.layers_of(ensemble.model) else None
+    return ensemble.average_scores(rows.x, rows.y, x_train=x_train)
 
 
 def _check_writable(path: Path) -> None:

@@ -12,15 +12,16 @@ _NAMES = {
     "Dataset": "loading",
     "Rows": "loading",
     "evaluation_rows": "loading",
+    "run_dataset": "loading",
     "load": "loading",
     "NAMES": "sources",
 }
 
-__all__ = ["NAMES", "Batches", "Dataset", "Rows", "evaluation_rows", "load"]
+__all__ = ["NAMES", "Batches", "Dataset", "Rows", "evaluation_rows", "load", "run_dataset"]
 
 if TYPE_CHECKING:
     from manyminima.datasets.batches import Batches
-    from manyminima.datasets.loading import Dataset, Rows, evaluation_rows, load
+    from manyminima.datasets.loading import Dataset, Rows, evaluation_rows, load, run_dataset
     from manyminima.datasets.sources import NAMES
 
 

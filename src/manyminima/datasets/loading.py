@@ -138,6 +138,23 @@ def evaluation_rows(contract: dict[str, Any] | None, source: str | Path | None =
 
 
 def _own_rows(contract: dict[str, Any], source: str | Path | None = None) -> Rows:
+    again = run_dataset(contract, source)
+    return Rows(again.x_test, again.y_test, f"the {len(again.x_test):,} test rows of {source or contract['source']}")
+
+
+def run_dataset(contract: dict[str, Any] | None, source: str | Path | None = None) -> Dataset:
+    """Return the data that a run was trained on, in the same parts.
+
+    Args:
+        contract: what the run keeps about its data.
+        source: where a copy of its file is; None: where it was.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the run does not say, or the data are not those of the run any more.
+    """
+    if not contract:
+        raise ValueError("the run does not say which data it was trained on: only `manyminima train` records that.")
     name = source or contract["source"]
     again = load(name, task=contract["task"], seed=contract["seed"])
     if again.contract["test_sha256"] != contract["test_sha256"]:
@@ -145,7 +162,7 @@ def _own_rows(contract: dict[str, Any], source: str | Path | None = None) -> Row
             f"'{name}' has other test rows now than when the run was trained (from {again.contract['origin']}, then "
             f"{contract['origin']}). Some of them may have been trained on. Restore the data, or name other rows with --data."
         )
-    return Rows(again.x_test, again.y_test, f"the {len(again.x_test):,} test rows of {name}")
+    return again
 
 
 def _fits(contract: dict[str, Any], x: np.ndarray, y: np.ndarray, name: str) -> None:

@@ -91,6 +91,12 @@ class Ensemble:
             raise IndexError(f"{index} selects none of {len(self)} members.")
         return self._with(members, self.execution)
 
+    def newest(self, n: int) -> "Ensemble":
+        """Return the ensemble of the newest n members; ValueError if there are not so many."""
+        if not 1 <= n <= len(self):
+            raise ValueError(f"the newest {n} members: expected between 1 and the number of members, {len(self)}.")
+        return self[-n:]
+
     def part(self, indices: Sequence[int]) -> "Ensemble":
         """Return the ensemble of some members, by their places."""
         about = {**self._about, "members": [self._about["members"][i] for i in indices if self._about["members"]]}
@@ -173,8 +179,7 @@ class Ensemble:
         last: int | None = None,
         decay: float = 2.0,
         x: Any = None,
-        y: Any = None,
-        sample_weight: Any = None,
+        validation_data: Any = None,
     ) -> keras.Model:
         """Return ONE Keras model whose weights are the mean of the members' weights; predicting costs what one member does.
 
@@ -189,8 +194,8 @@ class Ensemble:
             decay: of "exponential", in members.
             x: training inputs, or a data set of them: layers of BatchNormalization then get the statistics that belong to
                 the averaged weights (`mm.refresh_batchnorm`).
-            y: labels; with them it is checked that the average is no worse than every one of the members.
-            sample_weight: of the examples, as y.
+            validation_data: (x_val, y_val) or (x_val, y_val, sample_weight), to check that the average is not worse than
+                every one of the members.
 
         Warns:
             UserWarning: the model has BatchNormalization and no `x` was given; or a loss barrier lies between the members.
@@ -200,8 +205,8 @@ class Ensemble:
         """
         from manyminima.averaging import posthoc
 
-        chosen = self if last is None else self[-posthoc.check_last(last, len(self)) :]
-        return posthoc.average(chosen, coefficients, decay=decay, x=x, y=y, sample_weight=sample_weight)
+        chosen = self if last is None else self.newest(last)
+        return posthoc.average(chosen, coefficients, decay=decay, x=x, validation_data=validation_data)
 
     def average_scores(self, x: Any, y: Any, *, x_train: Any = None, sample_weight: Any = None) -> AverageScores:
         """Return what the newest n members are worth alone, as one model of mean weights, and as a mean prediction.

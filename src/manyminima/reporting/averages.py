@@ -35,17 +35,14 @@ def renderable(averages: Mapping[str, Any]) -> Group:
 
 
 def rows(averages: Mapping[str, Any], metric: str) -> tuple[list[str], list[list[str]]]:
-    """The head and the cells of the table for one metric: n, the n-th newest member alone, then each kind of average."""
+    """The head and the cells of the table for one metric: for each number of members, alone and each kind of average."""
     single, weights, predictions = (averages[part][metric] for part in ("single", "weights", "predictions"))
-    head = [
-        "n",
-        "n-th alone",
-        *(f"weights, {kind}" for kind in weights),
-        *(f"predictions, {kind}" for kind in predictions),
-    ]
-    columns = [single, *weights.values(), *predictions.values()]
+    lines = {"n-th newest alone": single}
+    lines |= {f"weights, {kind}": scores for kind, scores in weights.items()}
+    lines |= {f"predictions, {kind}": scores for kind, scores in predictions.items()}
     sizes = words.some_sizes(len(single))
-    return head, [[str(n), *(words.score(metric, column[n - 1]) for column in columns)] for n in sizes]
+    body = [[name, *(words.score(metric, scores[n - 1]) for n in sizes)] for name, scores in lines.items()]
+    return ["n", *map(str, sizes)], body
 
 
 def notes(averages: Mapping[str, Any]) -> list[str]:
@@ -54,14 +51,11 @@ def notes(averages: Mapping[str, Any]) -> list[str]:
     for metric, single in averages["single"].items():
         by_weights, by_predictions = (averages[part][metric]["equal"][-1] for part in ("weights", "predictions"))
         gain = by_predictions - by_weights if words.facts(metric).better == "higher" else by_weights - by_predictions
-        better = "predictions" if gain > 0 else "weights"
-        size = (
-            "no difference" if gain == 0 else f"averaging {better} is better by {words.difference(metric, abs(gain))}"
-        )
-        said.append(f"{words.facts(metric).title}: with all {len(single)} members, {size} on these rows.")
+        better, size = "predictions" if gain > 0 else "weights", words.difference(metric, abs(gain))
+        shown = f"averaging {better} is better by {size}" if any(c in size for c in "123456789") else "no difference"
+        said.append(f"{words.facts(metric).title}: with all {len(single)} members, {shown} on these rows.")
     if averages["refreshed"] is not None:
-        how = "computed anew for each average of weights" if averages["refreshed"] else (
-            "those of the average, which belong to no network: pass training data for a fair comparison"
-        )  # fmt: skip
-        said.append(f"Statistics of BatchNormalization are {how}.")
+        anew = "computed anew for each average of weights."
+        kept = "averaged as well, and belong to no network: pass training data for a fair comparison."
+        said.append(f"Statistics of BatchNormalization are {anew if averages['refreshed'] else kept}")
     return said

@@ -243,7 +243,7 @@ def _remove_leftovers(model: keras.Model, others: Sequence = ()) -> None:
 
 def _folds(into: Any, wrap: Any) -> tuple:
     entries = into if isinstance(into, list | tuple) else (into,)
-    entries = [wrap(e) if wrap and (e is None or isinstance(e, str | os.PathLike)) else e for e in entries]
+    entries = [wrap(e) if wrap and (e is None or isinstance(e, str | os.PathLike | Snapshots)) else e for e in entries]
     folds = tuple(Memory() if e is None else Snapshots(e) if isinstance(e, str | os.PathLike) else e for e in entries)
     for fold in folds:
         if not hasattr(fold, "add") or not hasattr(fold, "__iter__"):
