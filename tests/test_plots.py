@@ -11,7 +11,11 @@ RNG = np.random.default_rng(0)
 Y = RNG.integers(3, size=30)
 P = RNG.dirichlet(np.ones(3), size=(4, 30)).astype(np.float32)
 
+SCORES = {"equal": [0.9, 0.92, 0.93], "linear": [0.9, 0.91, 0.92], "exponential": [0.9, 0.91, 0.915]}
+
 DRAWN = {
+    "averages": lambda ax=None: plots.averages([0.9, 0.8, 0.85], SCORES, SCORES, metrics.accuracy.facts, ax),
+    "barrier": lambda ax=None: plots.barrier([0, 0.5, 1], [0.2, 0.9, 0.4], ax),
     "correlation": lambda ax=None: plots.correlation(P, ax),
     "disagreement": lambda ax=None: plots.disagreement(P, ax),
     "learning_rate": lambda ax=None: plots.learning_rate(range(8), [0.2, 0.1] * 4, [4, 8], ax),
@@ -81,3 +85,25 @@ def test_heatmaps_of_one_member_and_of_many():
     plots.disagreement(P[:1]).figure.savefig(io.BytesIO())
     assert len(plots.disagreement(P).texts) == 16
     assert len(plots.disagreement(np.repeat(P, 4, axis=0)).texts) == 0
+
+
+def test_averages_of_weights_are_solid_and_of_predictions_dashed():
+    ax = DRAWN["averages"]()
+    drawn = {line.get_label(): line for line in ax.get_lines()}
+    assert set(drawn) == {
+        "n-th newest alone",
+        *(f"{what}, {kind}" for what in ("weights", "predictions") for kind in SCORES),
+    }
+    for kind, scores in SCORES.items():
+        for what, style in (("weights", "-"), ("predictions", "--")):
+            line = drawn[f"{what}, {kind}"]
+            np.testing.assert_array_equal(line.get_ydata(), scores)
+            assert line.get_linestyle() == style
+        assert drawn[f"weights, {kind}"].get_color() == drawn[f"predictions, {kind}"].get_color()
+
+
+def test_a_barrier_is_measured_from_the_line_between_the_ends():
+    assert plots.barrier([0, 0.25, 1], [0.0, 1.0, 0.4]).get_title("left").endswith("barrier 0.9")
+    assert plots.barrier([0, 0.5, 1], [0.4, 0.1, 0.2]).get_title("left").endswith("barrier 0")
+    with pytest.raises(ValueError, match="expected one loss for each"):
+        plots.barrier([0, 1], [0.1, 0.2, 0.3])

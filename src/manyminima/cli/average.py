@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from manyminima.averaging.coefficients import NAMES
 from manyminima.cli.errors import plain_errors
 
 _COEFFICIENTS = "equal, linear (the newest counts most) or exponential (each older one counts less by the same factor)."
@@ -49,6 +48,7 @@ def command(
 
 
 def _check(out: Path, coefficients: str) -> None:
+    from manyminima.averaging.coefficients import NAMES
     from manyminima.cli.train import check_out
 
     if coefficients not in NAMES:
