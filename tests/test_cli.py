@@ -36,7 +36,9 @@ def python(code, **environment):
 # -- help ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["evaluate", "--help"], ["average", "--help"], ["show", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["evaluate", "--help"], ["average", "--help"], ["show", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments):
     heavy = python(
         "import sys; from manyminima.cli import app\n"
@@ -131,7 +133,10 @@ def test_an_unknown_backend_is_one_message(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "snapshots"], "no recipe 'snapshots'. Expected one of checkpoints, cyclic, ema, fge, lawa, polyak, snapshot, swa."),
+        (
+            ["--recipe", "snapshots"],
+            "no recipe 'snapshots'. Expected one of checkpoints, cyclic, ema, fge, lawa, polyak, snapshot, swa.",
+        ),
         (["--recipe", "snapshot"], "the recipe snapshot needs --cycles, for example --cycles 5."),
         (["--recipe", "checkpoints", "--cycles", "3"], "checkpoints does not take --cycles. It takes --every, --last."),
         (["--recipe", "checkpoints", "--optimizer", "lion"], "no optimizer 'lion'. Expected one of sgd, adam, adamw."),

@@ -1,0 +1,255 @@
+"""Averages that the training step takes: exact, without a trace in training, in saved files, or in the optimizer afterwards."""
+
+import keras
+import numpy as np
+import pytest
+
+import manyminima as mm
+from problems import BACKEND, assert_same, compiled, numbers
+from runs_of_100 import STEPS, At, X, Y, fit
+
+CHECKPOINTS = mm.recipes.checkpoints()
+END = mm.recipes.checkpoints(last=1)
+
+
+class Watch(keras.callbacks.Callback):
+    """Keeps the weights after every batch."""
+
+    def on_train_begin(self, logs=None):
+        self.before, self.seen = self.model.get_weights(), []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append([np.array(w) for w in self.model.get_weights()])
+
+
+class Crash(keras.callbacks.Callback):
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 3:
+            raise RuntimeError("stop")
+
+
+def only(fold):
+    (weights,) = list(fold)
+    return weights
+
+
+def by_hand(fold, seen, steps_together=1):
+    """The same average over the weights that were seen, in float64; what is not trained is the newest."""
+    total, begin = len(seen), round(fold.start * len(seen))
+    taken = [w for n, w in enumerate(seen, 1) if n > begin and (n - begin) % (fold.every * steps_together) == 0]
+    accumulator = fold.rule.accumulator(None)
+    for weights in taken:
+        accumulator.update(weights)
+    assert total > 0
+    return accumulator.weights
+
+
+def assert_averaged(model, fold, seen, together=1):
+    expected = by_hand(fold, seen, together)
+    for found, mean, newest, variable in zip(only(fold), expected, seen[-1], model.weights, strict=True):
+        if variable.trainable:
+            assert np.abs(found - mean).max() <= 1e-6 * np.abs(mean).max()
+            assert not np.array_equal(found, newest)
+        else:
+            np.testing.assert_array_equal(found, newest)
+
+
+# -- what they are ---------------------------------------------------------------------------------------------------
+
+
+def test_averages_of_every_step_are_those_of_a_plain_loop():
+    folds = [
+        mm.Ema(0.9),
+        mm.Ema(0.9999),
+        mm.Ema(0.8, every=3, warmup=True),
+        mm.Mean(every=1, start=0.5),
+        mm.Mean(every=2),
+    ]
+    model, watch = compiled(), Watch()
+    fit(model, mm.Collect(END, into=folds), watch)
+    for fold in folds:
+        assert_averaged(model, fold, watch.seen)
+    assert_same(model.get_weights(), watch.seen[-1])
+
+
+def test_one_update_for_each_optimizer_step():
+    """Under gradient accumulation the weights move once in several batches."""
+    optimizer = keras.optimizers.Adam(0.01, gradient_accumulation_steps=3)
+    model, watch, ema = compiled(optimizer=optimizer), Watch(), mm.Ema(0.8)
+    fit(model, mm.Collect(END, into=ema), watch, epochs=3)
+    assert_averaged(model, ema, watch.seen, together=3)
+
+
+def test_scaled_losses():
+    """Steps whose gradients overflow are no steps of the optimizer: the weights stay, and count once."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model, watch, ema = compiled(0.01), Watch(), mm.Ema(0.8)
+        fit(model, mm.Collect(END, into=ema), watch, epochs=2)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    pairs = zip([watch.before, *watch.seen], watch.seen, strict=False)
+    moved = [new for old, new in pairs if not np.array_equal(old[0], new[0])]
+    assert_averaged(model, ema, moved)
+
+
+def test_constraints_hold_for_what_is_averaged():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax", kernel_constraint="non_neg")])
+    model.compile(keras.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
+    ema = mm.Ema(0.9)
+    fit(model, mm.Collect(END, into=ema))
+    assert only(ema)[0].min() >= 0
+
+
+def test_an_ensemble_of_averages(tmp_path):
+    """Each member is the moving average at the moment of collection."""
+    model, watch = compiled(), Watch()
+    ema = mm.Ema(0.8, into=tmp_path / "run")
+    fit(model, mm.Collect(mm.recipes.snapshot(cycles=2, peak=0.1), into=ema), watch)
+    ensemble = mm.load(tmp_path / "run")
+    assert [m["kind"] for m in ensemble.about["members"]] == ["ema", "ema"]
+    for member, end in zip(ensemble, (2 * STEPS, 4 * STEPS), strict=True):
+        for found, mean, variable in zip(member, by_hand(ema, watch.seen[:end]), model.weights, strict=True):
+            if variable.trainable:
+                np.testing.assert_allclose(found, mean, rtol=1e-5, atol=1e-7)
+
+
+def test_the_mean_of_what_a_recipe_collects(tmp_path):
+    mean, window = mm.Mean(), mm.LastK(2)
+    fit(compiled(), mm.Collect(CHECKPOINTS, into=[tmp_path / "run", mean, window]))
+    members = list(mm.Snapshots(tmp_path / "run"))
+    for fold, collected in ((mean, members), (window, members[-2:])):
+        for found, column in zip(only(fold), zip(*collected, strict=True), strict=True):
+            np.testing.assert_allclose(found, np.mean(column, axis=0, dtype="float64"), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "in_memory", "kinds"),
+    [
+        (mm.recipes.ema(0.9), 1, ["ema"]),
+        (mm.recipes.lawa(2), 1, ["lawa"] * 4),
+        (mm.recipes.polyak(3), 1, ["snapshot"] * 3),
+        (mm.recipes.swa(0.5), 1, ["snapshot"] * 2),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_recipes_that_are_averages(recipe, in_memory, kinds, tmp_path):
+    collect = mm.Collect(recipe)
+    fit(compiled(), collect)
+    assert len(collect.members) == in_memory
+    fit(compiled(), mm.Collect(recipe, into=tmp_path / "run"))
+    ensemble = mm.load(tmp_path / "run")
+    assert [m["kind"] for m in ensemble.about["members"]] == kinds
+    held = only(collect.members)
+    average = (
+        list(ensemble)[-1] if kinds[0] != "snapshot" else only([mm.load(tmp_path / "run").average(x=X).get_weights()])
+    )
+    if kinds[0] != "snapshot":
+        assert_same(held, average)
+    assert np.isfinite(ensemble.predict(X)).all()
+
+
+# -- what they do not do ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: keras.optimizers.SGD(0.05, momentum=0.9),
+        lambda: keras.optimizers.AdamW(0.01, clipnorm=0.5),
+        lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=2),
+    ],
+    ids=["sgd", "adamw", "accumulating"],
+)
+def test_training_is_bit_identical(optimizer):
+    averaged, plain = compiled(optimizer=optimizer()), compiled(optimizer=optimizer())
+    history = fit(averaged, mm.Collect(CHECKPOINTS, into=[mm.Ema(0.9), mm.Mean(every=2)]))
+    expected = fit(plain)
+    assert_same(averaged.get_weights(), plain.get_weights())
+    assert_same(numbers(averaged.optimizer.variables), numbers(plain.optimizer.variables))
+    assert history.history == expected.history
+
+
+def assert_ordinary(optimizer, variables):
+    assert len(optimizer.variables) == variables
+    assert not {"apply", "save_own_variables", "_get_current_learning_rate"} & set(vars(optimizer))
+
+
+def test_nothing_stays_in_the_optimizer():
+    model = compiled()
+    fit(model, epochs=1)
+    variables = len(model.optimizer.variables)
+    fit(model, mm.Collect(CHECKPOINTS, into=[mm.Ema(0.9), mm.Ema(0.5)]), epochs=1)
+    assert_ordinary(model.optimizer, variables)
+    collect = mm.Collect(CHECKPOINTS, into=mm.Ema(0.9))
+    with pytest.raises(RuntimeError, match="stop"):
+        fit(model, collect, Crash())
+    fit(model, collect, epochs=2)
+    assert_ordinary(model.optimizer, variables)
+    assert len(collect.members) == 1
+
+
+def test_after_our_own_error_nothing_stays_either():
+    class Full:
+        def add(self, weights, step, *, epoch, logs):
+            raise OSError("disk full")
+
+        def __iter__(self):
+            return iter(())
+
+    model = compiled()
+    fit(model, epochs=1)
+    variables = len(model.optimizer.variables)
+    with pytest.raises(OSError, match="disk full"):
+        fit(model, mm.Collect(CHECKPOINTS, into=[mm.Ema(0.9), Full()]))
+    assert_ordinary(model.optimizer, variables)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_files_saved_meanwhile_are_ordinary(tmp_path):
+    path = tmp_path / "mid.keras"
+    model = compiled(optimizer=keras.optimizers.Adam(0.01))
+    fit(model, mm.Collect(CHECKPOINTS, into=mm.Ema(0.9)), keras.callbacks.ModelCheckpoint(path), epochs=2)
+    loaded = keras.saving.load_model(path)  # a warning, which is an error here, would say that slots are missing
+    assert_same(loaded.get_weights(), model.get_weights())
+    assert_same(numbers(loaded.optimizer.variables), numbers(model.optimizer.variables))
+
+
+def test_every_fit_has_averages_of_its_own():
+    model, watch, ema = compiled(), Watch(), mm.Ema(0.9)
+    collect = mm.Collect(END, into=ema)
+    for _ in range(2):
+        fit(model, collect, watch, epochs=2)
+        assert_averaged(model, ema, watch.seen)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras has no steps_per_execution on torch")
+def test_several_steps_at_once():
+    x, y = X[:96], Y[:96]  # six batches
+    together, single = mm.Ema(0.9), mm.Ema(0.9)
+    fit(compiled(steps_per_execution=3), mm.Collect(CHECKPOINTS, into=together), source=(x, y), epochs=2)
+    fit(compiled(), mm.Collect(CHECKPOINTS, into=single), source=(x, y), epochs=2)
+    for a, b in zip(only(together), only(single), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_an_average_that_has_not_begun_is_refused_before_training():
+    seen = []
+    watch = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: seen.append(batch))
+    for fold in (mm.Mean(every=1, start=0.5), mm.Ema(0.9, every=10)):
+        with pytest.raises(
+            ValueError, match="there would be nothing to collect. Lower every= or start=, or collect later"
+        ):
+            fit(compiled(), mm.Collect(At(7, 28), into=fold), watch)
+    assert seen == []
+
+
+def test_a_training_that_ends_early_hands_over_what_there_is():
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+
+    watch, ema, model = Watch(), mm.Ema(0.9), compiled()
+    fit(model, mm.Collect(END, into=ema), watch, Stop())
+    assert len(watch.seen) == 2 * STEPS
+    assert_averaged(model, ema, watch.seen)
