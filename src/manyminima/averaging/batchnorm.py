@@ -142,7 +142,7 @@ class _Pool:
     """The moments of several batches as those of all their rows, in float64 (Chan, Golub & LeVeque 1979)."""
 
     def __init__(self):
-        self.total, self.mean, self.squares = 0.0, 0.0, 0.0
+        self.total, self.mean, self.squares = np.zeros(1), np.zeros(1), np.zeros(1)
 
     def add(self, total: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> None:
         total, mean, variance = (np.asarray(a, "float64") for a in (total, mean, variance))
@@ -155,7 +155,7 @@ class _Pool:
 
     @property
     def variance(self) -> np.ndarray:
-        if np.any(np.asarray(self.total) <= 0):
+        if np.any(self.total <= 0):
             raise ValueError("all examples have the weight 0: there is nothing to take statistics of.")
         return self.squares / self.total
 

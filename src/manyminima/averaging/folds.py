@@ -177,7 +177,7 @@ class Average:
     def begin(self, run: Mapping[str, Any] | None = None) -> None:
         """Forget what an earlier `fit` collected, and tell the members' place of this one."""
         self._begin(run)
-        if hasattr(self.into, "begin"):
+        if run is not None and hasattr(self.into, "begin"):
             self.into.begin(run)
 
     def _begin(self, run: Mapping[str, Any] | None) -> None:
@@ -195,7 +195,7 @@ class Average:
     def add(self, weights: Weights, step: int = 0, *, epoch: float | None = None, logs: Mapping | None = None) -> None:
         """Take one more set of weights into the average."""
         self._accumulator.update(weights)
-        self.put(None if self.into is None else self.average, step, epoch=epoch, logs=logs)
+        self.put(None, step, epoch=epoch, logs=logs)
 
     def put(
         self, average: Weights | None, step: int, *, epoch: float | None = None, logs: Mapping | None = None
@@ -205,10 +205,9 @@ class Average:
         if self.into is None:
             self._newest = average
             self._members = [Member("", int(step), kind=self.rule.kind, **about)]
-        elif isinstance(self.into, Snapshots):
-            self.into.add(average, step, kind=self.rule.kind, **about)
-        else:
-            self.into.add(average, step, **about)
+            return
+        kind = {"kind": self.rule.kind} if isinstance(self.into, Snapshots) else {}
+        self.into.add(self.average if average is None else average, step, **kind, **about)
 
     @property
     def average(self) -> Weights:

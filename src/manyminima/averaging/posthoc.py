@@ -57,7 +57,7 @@ def average_weights(ensemble: "Ensemble", coefficients: Any, *, decay: float = 2
 
 
 def mean_of(
-    members: Sequence[Weights], coefficients: Sequence[float], averaged: Sequence[bool] | None = None
+    members: Sequence[Weights], coefficients: Sequence[float] | np.ndarray, averaged: Sequence[bool] | None = None
 ) -> list[np.ndarray]:
     """Return `sum(c * weights)` over the members, summed in float64, each array in its own type.
 
@@ -88,7 +88,7 @@ def mean_of(
     return result
 
 
-def _sum(pieces, coefficients: Sequence[float], size: int) -> np.ndarray:
+def _sum(pieces, coefficients: Sequence[float] | np.ndarray, size: int) -> np.ndarray:
     total, product = np.zeros(size), np.empty(size)
     for piece, coefficient in zip(pieces, coefficients, strict=True):
         if coefficient:

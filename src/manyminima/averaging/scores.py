@@ -113,11 +113,11 @@ def _growing_means(ensemble: "Ensemble", decay: float) -> Iterator[tuple[str, We
     With S the sum of the newest n, the linear sum grows by S, and the exponential one by the n-th newest times its share.
     """
     mask = [v["averaged"] for v in architecture.variables(ensemble.model)]
-    newest = [np.array(w) for w in ensemble[-1]]
+    newest = [np.array(w) for w in ensemble._members[-1]]
     mixed = [may and is_float(w.dtype) for may, w in zip(mask, newest, strict=True)]
     sums = {kind: [np.zeros(w.shape) for w in newest] for kind in NAMES}
     for n in range(1, len(ensemble) + 1):
-        member = ensemble[-n]
+        member = ensemble._members[-n]
         for i, new in enumerate(member):
             if mixed[i]:
                 wide = new.astype("float64")

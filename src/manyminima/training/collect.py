@@ -76,7 +76,7 @@ class Collect(keras.callbacks.Callback):
         self._monitor, self._best = best, Best(best) if best else None
         self._task, self._from_logits = task, from_logits
         self._driver: rate.Driver | None = None
-        self._averages: averages.Averages | None = None
+        self._averages: averages.Averages
 
     @property
     def members(self):
@@ -87,7 +87,7 @@ class Collect(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Remember that this `fit` is not prepared yet."""
-        self._prepared, self._driver, self._averages = False, None, None
+        self._prepared, self._driver = False, None
         self._siblings, self._validates = caller.siblings(self), caller.validates(self)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -185,7 +185,7 @@ class Collect(keras.callbacks.Callback):
             self._collect(model, self._step, logs)
         logs.update(self._averages.logs())
         if self._best is not None and self._best.improved_by(_single_numbers(logs)):
-            self._keep_best(model, logs)
+            self._keep_best(model, logs, of_average=self._best.name.startswith(PREFIX))
 
     def _collect(self, model: keras.Model, step: int, logs: Mapping[str, Any]) -> None:
         about = {"epoch": step / self._steps, "logs": _single_numbers(logs)}
@@ -197,9 +197,9 @@ class Collect(keras.callbacks.Callback):
         self._next_due = next((n for n in self._due if n > step), None)
         self._say(_line(member, len(self._collected), len(self._due)))
 
-    def _keep_best(self, model: keras.Model, logs: Mapping[str, Any]) -> None:
+    def _keep_best(self, model: keras.Model, logs: Mapping[str, Any], of_average: bool) -> None:
         about = {"epoch": self._step / self._steps, "logs": _single_numbers(logs)}
-        weights = self._averages.present() if self._best.name.startswith(PREFIX) else model.get_weights()
+        weights = self._averages.present() if of_average else model.get_weights()
         for fold in self.folds:
             if hasattr(fold, "add_best"):
                 fold.add_best(weights, self._step, **about)
@@ -212,7 +212,6 @@ class Collect(keras.callbacks.Callback):
         if self._prepared:
             self._averages.complete(self._step, {"epoch": self._step / self._steps})
             self._averages.remove()
-            self._averages = None
             if len(self._collected) < len(self._due):
                 self._say(
                     f"training ended at step {self._step}: {len(self._collected)} of {len(self._due)} members were collected"

@@ -34,7 +34,8 @@ class InStep:
         self._optimizer = optimizer = innermost(model.optimizer)
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
-        self.owner, self._rule = owner, average.rule
+        self.owner = owner
+        self._rule: Any = average.rule
         # One optimizer step is several batches under gradient accumulation.
         self._batches = (average.every or 1) * (optimizer.gradient_accumulation_steps or 1)
         self._begin = _number(optimizer._iterations) + start
