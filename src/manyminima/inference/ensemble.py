@@ -3,13 +3,12 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from manyminima import combine as rules
-from manyminima.averaging.scores import AverageScores, average_scores
 from manyminima.inference import inputs, outputs, sources
 from manyminima.inference.execution import Execution, choose, compile_members, compiles_each_shape
 from manyminima.inference.inputs import Rows
@@ -17,6 +16,9 @@ from manyminima.inference.sources import Members
 from manyminima.runs import architecture, tasks
 from manyminima.runs.format import Weights
 from manyminima.runs.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from manyminima.averaging.scores import AverageScores
 
 __all__ = ["Ensemble"]
 
@@ -208,12 +210,14 @@ class Ensemble:
         chosen = self if last is None else self.newest(last)
         return posthoc.average(chosen, coefficients, decay=decay, x=x, validation_data=validation_data)
 
-    def average_scores(self, x: Any, y: Any, *, x_train: Any = None, sample_weight: Any = None) -> AverageScores:
+    def average_scores(self, x: Any, y: Any, *, x_train: Any = None, sample_weight: Any = None) -> "AverageScores":
         """Return what the newest n members are worth alone, as one model of mean weights, and as a mean prediction.
 
         For n = 1 … all and equal, linear and exponential coefficients; `print` shows a table, and
         `mm.report(…, averages=…)` and `mm.plots.averages` a plot. See `manyminima.averaging.scores`.
         """
+        from manyminima.averaging.scores import average_scores
+
         return average_scores(self, x, y, x_train=x_train, sample_weight=sample_weight)
 
     @cached_property

@@ -9,7 +9,7 @@ from manyminima.averaging.folds import Average
 from manyminima.runs.format import Weights
 from manyminima.training.instep import InStep
 
-__all__ = ["Averages", "check"]
+__all__ = ["Averages", "check", "check_times"]
 
 
 def check(folds: Sequence, validation_data: Any) -> None:
@@ -29,14 +29,10 @@ def check(folds: Sequence, validation_data: Any) -> None:
 class Averages:
     """What the averaging folds hold; `validation_data`, if given, is for the first of them."""
 
-    def __init__(
-        self, model: keras.Model, folds: Sequence, total: int, first_due: int, validation_data: Any, owner: Any
-    ):
+    def __init__(self, model: keras.Model, folds: Sequence, total: int, validation_data: Any, owner: Any):
         self._model = model
         averaging = [fold for fold in folds if isinstance(fold, Average)]
         clocked = [fold for fold in averaging if fold.every is not None]
-        for fold in clocked:
-            _check_time(fold, total, first_due, model.optimizer)
         self._instep = {id(fold): InStep(model, fold, round(fold.start * total), owner) for fold in clocked}
         if clocked:
             model.make_train_function(force=True)
@@ -82,11 +78,15 @@ class Averages:
             self._model.make_train_function(force=True)
 
 
-def _check_time(fold: Average, total: int, first_due: int, optimizer: Any) -> None:
-    batches = (fold.every or 1) * (getattr(optimizer, "gradient_accumulation_steps", None) or 1)
-    first = round(fold.start * total) + batches
-    if first > first_due:
-        raise ValueError(
-            f"{fold} has its first update after step {first}, and the recipe collects after step {first_due} already: there "
-            f"would be nothing to collect. Lower every= or start=, or collect later."
-        )
+def check_times(folds: Sequence, total: int, first_due: int, optimizer: Any) -> None:
+    """Raise ValueError if an average with a clock of its own would be collected before its first update."""
+    for fold in folds:
+        if not isinstance(fold, Average) or fold.every is None:
+            continue
+        batches = fold.every * (getattr(optimizer, "gradient_accumulation_steps", None) or 1)
+        first = round(fold.start * total) + batches
+        if first > first_due:
+            raise ValueError(
+                f"{fold} has its first update after step {first}, and the recipe collects after step {first_due} already: there "
+                f"would be nothing to collect. Lower every= or start=, or collect later."
+            )

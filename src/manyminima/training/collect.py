@@ -112,6 +112,7 @@ class Collect(keras.callbacks.Callback):
         plan = recipe.plan(epochs, steps)
         due = [n for n in range(1, epochs * steps + 1) if plan.when(n)]
         self._check_due(recipe, due, steps, model.steps_per_execution)
+        averages.check_times(self.folds, epochs * steps, due[0], rate.innermost(model.optimizer))
         if plan.lr is not None:
             rate.check_alone(self, model.optimizer, self._siblings)
         run = describe_run(recipe, plan, model, due, epochs=epochs, steps=steps)
@@ -120,7 +121,7 @@ class Collect(keras.callbacks.Callback):
         self._steps, self._due, self._step = steps, due, 0
         self._collected: list[Member] = []
         self._next_due = due[0]
-        self._averages = averages.Averages(model, self.folds, epochs * steps, due[0], self._validation_data, owner=self)
+        self._averages = averages.Averages(model, self.folds, epochs * steps, self._validation_data, owner=self)
         if plan.lr is not None:
             self._driver = rate.Driver.install(model, plan.lr, owner=self)
         self._prepared = True
