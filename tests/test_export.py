@@ -78,7 +78,7 @@ class Double(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tests")
-class Subclassed(keras.Model):
+class OfDicts(keras.Model):
     """It takes no name, as many that users write."""
 
     def __init__(self, units):
@@ -94,7 +94,7 @@ class Subclassed(keras.Model):
 
 
 def subclassed():
-    model = Subclassed(3)
+    model = OfDicts(3)
     model({"a": X[:1], "b": X[:1]})
     return model
 
