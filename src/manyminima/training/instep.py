@@ -31,9 +31,9 @@ class InStep:
     """
 
     def __init__(self, model: keras.Model, average: Average, start: int, owner: Any):
+        if not model.optimizer.built:  # TensorFlow builds it in the first step
+            model.optimizer.build(model.trainable_variables)
         self._optimizer = optimizer = innermost(model.optimizer)
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
         self.owner = owner
         self._rule: Any = average.rule
         # One optimizer step is several batches under gradient accumulation.
