@@ -83,3 +83,10 @@ def two_heads(x, y):
     model = keras.Model({"a": a, "b": b}, outputs)
     model.compile(loss={"kind": "sparse_categorical_crossentropy", "size": "mse"})
     return model, {"a": x, "b": x[:, :2]}, {"kind": y, "size": x[:, :1]}
+
+
+def several_optimizers():
+    """SGD for the layers called dense, Adam for the others."""
+    dense = keras.optimizers.OptimizerMap(keras.optimizers.Adam(0.01))
+    dense["dense"] = keras.optimizers.SGD(0.1)
+    return keras.optimizers.MultiOptimizer(dense)

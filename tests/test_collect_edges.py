@@ -9,7 +9,7 @@ import pytest
 
 import manyminima as mm
 from manyminima.schedules import CosineCycles
-from problems import BACKEND, assert_same, compiled, data, layers, network, numbers
+from problems import BACKEND, assert_same, compiled, data, layers, network, numbers, several_optimizers
 from runs_of_100 import SNAPSHOT, STEPS, At, X, Y, fit
 
 CHECKPOINTS = mm.recipes.checkpoints()
@@ -218,3 +218,10 @@ def test_layers_that_draw_random_numbers_are_collected_with_their_seeds_untouche
     assert_same(collected.get_weights(), reference.get_weights())
     assert_same(numbers(collected.non_trainable_variables), numbers(reference.non_trainable_variables))
     assert len(mm.load(tmp_path / "run")) == 2
+
+
+def test_several_optimizers_have_no_single_rate():
+    with pytest.raises(
+        ValueError, match="drives one learning rate, and a MultiOptimizer has several. Compile with one"
+    ):
+        fit(compiled(optimizer=several_optimizers()), mm.Collect(SNAPSHOT))

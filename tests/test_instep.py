@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import manyminima as mm
-from problems import BACKEND, assert_same, compiled, numbers
+from problems import BACKEND, assert_same, compiled, numbers, several_optimizers
 from runs_of_100 import STEPS, At, X, Y, fit
 
 CHECKPOINTS = mm.recipes.checkpoints()
@@ -78,6 +78,12 @@ def test_one_update_for_each_optimizer_step():
     model, watch, ema = compiled(optimizer=optimizer), Watch(), mm.Ema(0.8)
     fit(model, mm.Collect(END, into=ema), watch, epochs=3)
     assert_averaged(model, ema, watch.seen, together=3)
+
+
+def test_several_optimizers():
+    model, watch, ema = compiled(optimizer=several_optimizers()), Watch(), mm.Ema(0.8)
+    fit(model, mm.Collect(END, into=ema), watch)
+    assert_averaged(model, ema, watch.seen)
 
 
 def test_scaled_losses():

@@ -87,6 +87,11 @@ def check_alone(collect, optimizer, others: Sequence) -> None:
 
 
 def _check_number(recipe, optimizer) -> None:
+    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
+        raise ValueError(
+            f"{recipe} drives one learning rate, and a MultiOptimizer has several. Compile with one optimizer, or collect with a "
+            f"recipe that leaves the rates alone: mm.recipes.checkpoints(every=1, last=10)."
+        )
     rate = innermost(optimizer)._learning_rate
     if isinstance(rate, LearningRateSchedule) or not isinstance(rate, keras.Variable):
         raise ValueError(
