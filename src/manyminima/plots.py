@@ -9,6 +9,7 @@ plots.score_by_size(y, probs).figure.savefig("sizes.png")
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,8 @@ def averages(
 ) -> Axes:
     """The score of the newest n members: alone, as one model of mean weights, and as a mean prediction.
 
-    Solid lines are averages of weights, dashed ones of predictions; one colour for each kind of coefficients.
+    Solid lines are averages of weights, dashed ones of predictions; one colour for each kind of coefficients. Single members
+    so far off that they would flatten the lines are triangles at the edge.
 
     Args:
         single: (members,) the score of the n-th newest member alone.
@@ -126,21 +128,34 @@ def averages(
         facts: What the scores are, such as `mm.metrics.nll.facts`.
         ax: Where to draw. A new figure if None.
 
+    Raises:
+        ValueError: Not one score for each member.
+
     Example:
         >>> scores = {"equal": [0.9, 0.92]}
         >>> averages([0.9, 0.91], scores, scores, metrics.accuracy.facts).get_ylabel()
         'accuracy (share, higher is better)'
     """
-    n = np.arange(1, len(np.asarray(single)) + 1)
+    single = np.asarray(single, "float64")
+    n = np.arange(1, len(single) + 1)
     unit = f"{facts.unit}, " if facts.unit else ""
-    ax = _prepared(ax, f"{facts.title}: weights or predictions averaged", "newest members", "")
+    ax = _prepared(ax, f"{facts.title}: weights or predictions averaged", "newest members averaged, n", "")
     ax.set_ylabel(f"{facts.label} ({unit}{facts.better} is better)")
-    ax.plot(n, single, "o", color=GREY, markersize=6, label="n-th newest alone")
+    colours = dict(zip({**weights, **predictions}, itertools.cycle((BLUE, ORANGE, GREEN)), strict=False))
+    drawn = []
     for lines, style, what in ((weights, "o-", "weights"), (predictions, "s--", "predictions")):
-        for (kind, scores), colour in zip(lines.items(), (BLUE, ORANGE, GREEN), strict=False):
-            ax.plot(n, scores, style, color=colour, linewidth=1.5, markersize=3.5, label=f"{what}, {kind}")
+        for kind, scores in lines.items():
+            if np.shape(scores) != n.shape:
+                raise ValueError(
+                    f"{what}, {kind} has shape {np.shape(scores)}, expected a score for each of {len(n)} members."
+                )
+            ax.plot(n, scores, style, color=colours[kind], linewidth=1.5, markersize=3.5, label=f"{what}, {kind}")
+            drawn.append(scores)
+    _dots(ax, n, single, np.array(drawn))
     _whole_numbers(ax.xaxis)
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), borderaxespad=0.4)
+    ax.legend(
+        frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), borderaxespad=0.4, handlelength=2.8
+    )
     return ax
 
 
@@ -169,11 +184,26 @@ def barrier(positions: ArrayLike, losses: ArrayLike, ax: Axes | None = None) -> 
         )
     line = losses[0] + (losses[-1] - losses[0]) * positions
     top = int(np.argmax(losses - line))
-    title = f"Loss between two members: barrier {losses[top] - line[top]:.3g}"
-    ax = _prepared(ax, title, "from the first (0) to the second (1)", "loss (lower is better)")
+    height = losses[top] - line[top]
+    ax = _prepared(
+        ax,
+        f"Loss between two members: barrier {height:.3g}",
+        "share of the second member's weights",
+        "loss (lower is better)",
+    )
     ax.plot(positions, line, "--", color=GREY, linewidth=1.2, label="line between the ends")
-    ax.plot(positions, losses, "o-", color=BLUE, linewidth=1.8, markersize=4, label="loss of the mixed weights")
-    ax.vlines(positions[top], line[top], losses[top], color=ORANGE, linewidth=1.6, label="barrier")
+    ax.plot(positions, losses, "o-", color=BLUE, linewidth=1.8, markersize=4, label="mixed weights")
+    if height > 0:
+        ends = {
+            "arrowstyle": "|-|, widthA=0.3, widthB=0.3",
+            "color": ORANGE,
+            "linewidth": 1.6,
+            "shrinkA": 0,
+            "shrinkB": 0,
+        }
+        ax.annotate("", (positions[top], losses[top]), (positions[top], line[top]), arrowprops=ends)
+        middle = (positions[top], (losses[top] + line[top]) / 2)
+        ax.annotate(f"{height:.3g}", middle, (6, 0), textcoords="offset points", color=ORANGE, va="center")
     ax.legend(frameon=False, fontsize="small")
     return ax
 
@@ -232,6 +262,27 @@ def _heatmap(matrix: Pairs, title: str, unit: str, ax: Axes | None) -> Axes:
             ink = "white" if value > middle else "black"
             ax.text(column + 1, row + 1, f"{value:.3f}", ha="center", va="center", fontsize="small", color=ink)
     return ax
+
+
+def _dots(ax: Axes, n: np.ndarray, single: np.ndarray, lines: np.ndarray) -> None:
+    """Draw single members as dots, those farther from all lines than 1.5 times their range as triangles at the edge."""
+    low, high = (float(lines.min()), float(lines.max())) if lines.size else (0.0, 0.0)
+    reach = 1.5 * (high - low) or np.inf
+    near = (single >= low - reach) & (single <= high + reach)
+    ax.plot(n[near], single[near], "o", color=GREY, markersize=6, label="n-th newest alone", zorder=1.5)
+    if near.all():
+        return
+    low, high = np.min([low, *single[near]]), np.max([high, *single[near]])
+    margin = 0.06 * (high - low)
+    ax.set_ylim(low - margin, high + margin)
+    label = "alone, beyond the edge"
+    for beyond, marker, edge in ((single > high, "^", high + margin), (single < low, "v", low - margin)):
+        if beyond.any():
+            ax.plot(
+                n[beyond], np.full(beyond.sum(), edge), marker, color=GREY, markersize=6, fillstyle="none", label=label,
+                clip_on=False,
+            )  # fmt: skip
+            label = "_"  # one entry in the legend for both edges
 
 
 def _prepared(ax: Axes | None, title: str, xlabel: str, ylabel: str, width: float = 7.0, height: float = 3.4) -> Axes:

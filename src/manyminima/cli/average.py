@@ -8,7 +8,9 @@ import typer
 from manyminima.cli.errors import plain_errors
 
 _COEFFICIENTS = "equal, linear (the newest counts most) or exponential (each older one counts less by the same factor)."
+_DECAY = "Of exponential coefficients, in members: each older one counts exp(-1/decay) of the next."
 _SOUP = "Choose members greedily: best first, each kept if the average is no worse on the validation rows."
+_DATA = "A copy of the run's own data, if they are not where they were."
 
 
 @plain_errors
@@ -17,8 +19,9 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the model goes, a .keras file; never overwritten.")],
     coefficients: Annotated[str, typer.Option(help=_COEFFICIENTS)] = "equal",
     last: Annotated[int | None, typer.Option(min=1, help="Only the newest so many members. Default: all.")] = None,
-    decay: Annotated[float, typer.Option(help="Of exponential coefficients, in members.")] = 2.0,
+    decay: Annotated[float, typer.Option(help=_DECAY)] = 2.0,
     soup: Annotated[bool, typer.Option("--soup", help=_SOUP)] = False,
+    data: Annotated[str | None, typer.Option(help=_DATA)] = None,
 ) -> None:
     """Average the members' weights into one Keras model, and show what that is worth on the validation rows.
 
@@ -27,57 +30,79 @@ def command(
 
     Example: manyminima average runs/x --coefficients exponential --last 10 -o averaged.keras
     """
-    _check(out, coefficients)
+    _check(out, coefficients, decay, soup)
     import manyminima as mm
     from manyminima.cli import backend
 
-    data = mm.datasets.run_dataset(mm.Snapshots(run).about["data"])
+    rows = mm.datasets.run_dataset(mm.Snapshots(run).about["data"], data)
     backend.choose()
     ensemble = mm.load(run)
     ensemble = ensemble if last is None else ensemble.newest(last)
-    _print_scores(ensemble, data)
+    scores = _scores(ensemble, rows, decay)
     if soup:
-        found = mm.greedy_soup(ensemble, data.x_val, data.y_val, x_train=data.x_train)
-        model, what = found.model, f"a greedy soup of {len(found.members)} of {len(ensemble)} members"
+        found = mm.greedy_soup(ensemble, rows.x_val, rows.y_val, x_train=rows.x_train)
+        model, what = found.model, _soup_in_words(found, ensemble)
     else:
-        model = _averaged(ensemble, coefficients, decay, data)
+        _warn(scores, coefficients, run)
+        model = ensemble.average(coefficients, decay=decay, x=rows.x_train)
         what = f"the average of {len(ensemble)} members, {coefficients} coefficients"
     out.parent.mkdir(parents=True, exist_ok=True)
     model.save(out)
-    typer.echo(f"{out}: {what}, {model.count_params():,} parameters. Load it with keras.saving.load_model.")
+    typer.echo(f"{out}: {what}; {model.count_params():,} parameters. Load it with keras.saving.load_model.")
 
 
-def _check(out: Path, coefficients: str) -> None:
-    from manyminima.averaging.coefficients import NAMES
-    from manyminima.cli.train import check_out
+def _check(out: Path, coefficients: str, decay: float, soup: bool) -> None:
+    from manyminima.averaging import coefficients as kinds
+    from manyminima.cli.train import check_writable
 
-    if coefficients not in NAMES:
-        raise typer.BadParameter(f"{coefficients!r} is none of {', '.join(NAMES)}.", param_hint="--coefficients")
+    if coefficients not in kinds.NAMES:
+        raise typer.BadParameter(f"{coefficients!r} is none of {', '.join(kinds.NAMES)}.", param_hint="--coefficients")
+    kinds.coefficients(coefficients, 1, decay)
+    if soup and coefficients != "equal":
+        raise typer.BadParameter(
+            "a soup has equal coefficients. Leave one of the two out.", param_hint="--coefficients"
+        )
     if out.suffix != ".keras":
         raise typer.BadParameter(f"'{out}' does not end in .keras.", param_hint="--out")
     if out.exists():
         raise FileExistsError(f"'{out}' exists, and is not overwritten. Choose another --out, or delete it.")
-    check_out(out.parent / out.stem)
+    check_writable(out.parent)
 
 
-def _print_scores(ensemble, data) -> None:
+def _scores(ensemble, rows, decay: float):
+    """Return the scores against n on the validation rows, and show them."""
     from rich.console import Console
+
+    from manyminima.averaging.scores import average_scores
 
     console = Console()
-    console.print(f"On the {len(data.x_val):,} validation rows of {data.contract['source']}:\n", highlight=False)
-    console.print(ensemble.average_scores(data.x_val, data.y_val, x_train=data.x_train))
+    console.print(f"On the {len(rows.x_val):,} validation rows of {rows.contract['source']}:\n", highlight=False)
+    scores = average_scores(ensemble, rows.x_val, rows.y_val, x_train=rows.x_train, decay=decay)
+    console.print(scores)
+    console.print()
+    return scores
 
 
-def _averaged(ensemble, coefficients: str, decay: float, data):
-    """Return the model; what is to be warned of is said in one line."""
-    import warnings
+def _warn(scores, coefficients: str, run: Path) -> None:
+    from dataclasses import asdict
 
     from rich.console import Console
+    from rich.text import Text
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        model = ensemble.average(coefficients, decay=decay, x=data.x_train, validation_data=(data.x_val, data.y_val))
-    for warning in caught:
-        if issubclass(warning.category, UserWarning):
-            Console(stderr=True).print(f"[yellow]Warning: {warning.message}[/yellow]", highlight=False, soft_wrap=True)
-    return model
+    from manyminima.reporting import averages
+
+    if found := averages.barrier(asdict(scores), coefficients):
+        text = f"Warning: {found} Average their predictions instead: manyminima evaluate {run}"
+        Console(stderr=True).print(Text(text, style="yellow"), soft_wrap=True)
+
+
+def _soup_in_words(found, ensemble) -> str:
+    from manyminima.reporting import words
+
+    metric = "squared_error" if ensemble.about["task"] == "regression" else "accuracy"
+    steps = ", ".join(str(ensemble.about["members"][i]["step"]) for i in found.members)
+    scores = f"{words.score(metric, found.score)} against {words.amount(metric, found.best_single)}"
+    return (
+        f"a greedy soup of {len(found.members)} of {len(ensemble)} members (steps {steps}), {words.facts(metric).label} "
+        f"{scores} of the best member on the rows it was chosen by"
+    )

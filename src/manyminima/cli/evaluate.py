@@ -8,7 +8,6 @@ import typer
 from manyminima.cli.errors import plain_errors
 
 _DATA = "Rows to judge on. Default: the test rows of the run's own data. Another source: all its rows."
-
 _AVERAGES = "Also what averages of the members' weights are worth beside averages of their predictions."
 
 
@@ -17,8 +16,8 @@ def command(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     data: Annotated[str | None, typer.Option(help=_DATA)] = None,
     html: Annotated[Path | None, typer.Option(help="Where the page goes. Default: RUN/analysis/report.html.")] = None,
-    averages: Annotated[bool, typer.Option("--averages", help=_AVERAGES)] = False,
     json: Annotated[Path | None, typer.Option(help="Where the numbers go. Default: RUN/analysis/report.json.")] = None,
+    averages: Annotated[bool, typer.Option("--averages", help=_AVERAGES)] = False,
 ) -> None:
     """Score the ensemble and each member on rows that nothing was trained or chosen on."""
     import manyminima as mm
@@ -27,7 +26,7 @@ def command(
     rows = mm.datasets.evaluation_rows(mm.Snapshots(run).about["data"], data)
     html, json = html or run / "analysis" / "report.html", json or run / "analysis" / "report.json"
     for path in (html, json):
-        _check_writable(path)
+        _check_file(path)
     backend.choose()
     ensemble = mm.load(run)
     scores = _averages(ensemble, rows) if averages else None
@@ -40,17 +39,17 @@ def _averages(ensemble, rows):
     from manyminima import datasets
     from manyminima.averaging import batchnorm
 
-    contract = ensemble.about["data"]
-    x_train = datasets.run_dataset(contract).x_train if contract and batchnorm.layers_of(ensemble.model) else None
+    known = ensemble.about["data"] if batchnorm.layers_of(ensemble.model) else None
+    x_train = datasets.training_inputs(known, rows) if known else None
     return ensemble.average_scores(rows.x, rows.y, x_train=x_train)
 
 
-def _check_writable(path: Path) -> None:
-    from manyminima.cli.train import check_out
+def _check_file(path: Path) -> None:
+    from manyminima.cli.train import check_writable
 
     if path.is_dir():
         raise IsADirectoryError(f"'{path}' is a directory. Name a file in it: {path / 'report.html'}.")
-    check_out(path.parent / path.stem)
+    check_writable(path.parent)
 
 
 def _write(report, html: Path, json: Path) -> None:

@@ -72,6 +72,11 @@ def check_out(out: Path) -> None:
         raise FileExistsError(
             f"'{out}' already holds a run, which is never overwritten. Choose another --out, or delete it."
         )
+    check_writable(out)
+
+
+def check_writable(out: Path) -> None:
+    """Raise an OSError if no file can be put into this folder, which need not be there yet."""
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists() or folder.is_symlink())
     if not there.is_dir():
         raise NotADirectoryError(f"cannot write to '{out}': '{there}' is a file. Choose another --out.")

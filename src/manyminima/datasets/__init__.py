@@ -14,14 +14,15 @@ _NAMES = {
     "evaluation_rows": "loading",
     "run_dataset": "loading",
     "load": "loading",
+    "training_inputs": "loading",
     "NAMES": "sources",
 }
 
-__all__ = ["NAMES", "Batches", "Dataset", "Rows", "evaluation_rows", "load", "run_dataset"]
+__all__ = ["NAMES", "Batches", "Dataset", "Rows", "evaluation_rows", "load", "run_dataset", "training_inputs"]
 
 if TYPE_CHECKING:
     from manyminima.datasets.batches import Batches
-    from manyminima.datasets.loading import Dataset, Rows, evaluation_rows, load, run_dataset
+    from manyminima.datasets.loading import Dataset, Rows, evaluation_rows, load, run_dataset, training_inputs
     from manyminima.datasets.sources import NAMES
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,11 +59,12 @@ class Dataset:
 
 
 class Rows(NamedTuple):
-    """Inputs and labels to evaluate on, and in words what they are."""
+    """Inputs and labels to evaluate on, in words what they are, and the data of which they are the test part, if they are."""
 
     x: np.ndarray
     y: np.ndarray
     text: str
+    dataset: Dataset | None = None
 
 
 def load(source: str | Path, *, task: str = "multiclass", seed: int = 0) -> Dataset:
@@ -123,6 +125,7 @@ def evaluation_rows(contract: dict[str, Any] | None, source: str | Path | None =
         FileNotFoundError: there is no such file.
         ValueError: the data are not those of the run any more, or have other inputs or unknown labels.
     """
+    contract = _complete(contract)
     if source is None and not contract:
         raise ValueError("the run does not say which data it was trained on. Name some: --data file.npz.")
     if contract and (source is None or str(source) == contract["source"]):
@@ -138,8 +141,11 @@ def evaluation_rows(contract: dict[str, Any] | None, source: str | Path | None =
 
 
 def _own_rows(contract: dict[str, Any], source: str | Path | None = None) -> Rows:
-    again = run_dataset(contract, source)
-    return Rows(again.x_test, again.y_test, f"the {len(again.x_test):,} test rows of {source or contract['source']}")
+    again = _again(contract, source)
+    same = again if again.contract["sha256"] == contract["sha256"] else None
+    return Rows(
+        again.x_test, again.y_test, f"the {len(again.x_test):,} test rows of {source or contract['source']}", same
+    )
 
 
 def run_dataset(contract: dict[str, Any] | None, source: str | Path | None = None) -> Dataset:
@@ -153,16 +159,49 @@ def run_dataset(contract: dict[str, Any] | None, source: str | Path | None = Non
         FileNotFoundError: there is no such file.
         ValueError: the run does not say, or the data are not those of the run any more.
     """
+    contract = _complete(contract)
     if not contract:
-        raise ValueError("the run does not say which data it was trained on: only `manyminima train` records that.")
+        raise ValueError(
+            "the run does not say which data it was trained on: only `manyminima train` records that. In Python the data are "
+            "passed: mm.load(run).average(x=x_train)."
+        )
+    again = _again(contract, source)
+    if again.contract["sha256"] != contract["sha256"]:
+        raise ValueError(
+            f"'{source or contract['source']}' is not the file any more that the run was trained on: its training and "
+            "validation rows may be others. Restore it, or name a copy of it with --data."
+        )
+    return again
+
+
+def _again(contract: dict[str, Any], source: str | Path | None) -> Dataset:
     name = source or contract["source"]
     again = load(name, task=contract["task"], seed=contract["seed"])
     if again.contract["test_sha256"] != contract["test_sha256"]:
         raise ValueError(
             f"'{name}' has other test rows now than when the run was trained (from {again.contract['origin']}, then "
-            f"{contract['origin']}). Some of them may have been trained on. Restore the data, or name other rows with --data."
+            f"{contract['origin']}). Some of them may have been trained on. Restore the data, or name a copy of them with "
+            "--data; evaluate takes other rows there, too."
         )
     return again
+
+
+def training_inputs(contract: dict[str, Any] | None, rows: Rows) -> np.ndarray | None:
+    """Return the inputs that a run was trained on, found with the rows it is judged on; None if the run does not say.
+
+    Raises:
+        FileNotFoundError: the file is not where it was.
+        ValueError: the data are not those of the run any more.
+    """
+    if rows.dataset is None and not _complete(contract):
+        return None
+    return (rows.dataset or run_dataset(contract)).x_train
+
+
+def _complete(contract: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the contract, or None if it is not one that `load` made but whatever a user has recorded."""
+    needed = ("source", "origin", "sha256", "test_sha256", "seed", "classes", "input_shape", "task")
+    return contract if isinstance(contract, Mapping) and all(key in contract for key in needed) else None
 
 
 def _fits(contract: dict[str, Any], x: np.ndarray, y: np.ndarray, name: str) -> None:

@@ -10,7 +10,9 @@ from rich.text import Text
 
 from manyminima.reporting import words
 
-__all__ = ["notes", "renderable", "rows"]
+__all__ = ["barrier", "notes", "renderable", "rows"]
+
+_ROUNDING = 1e-5
 
 
 def renderable(averages: Mapping[str, Any]) -> Group:
@@ -23,14 +25,14 @@ def renderable(averages: Mapping[str, Any]) -> Group:
     for metric in averages["single"]:
         table = Table(
             title=f"{words.heading(metric)} of the newest n members", title_justify="left", title_style="bold",
-            box=box.SIMPLE_HEAD, pad_edge=False,
+            box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True,
         )  # fmt: skip
         head, body = rows(averages, metric)
         for i, name in enumerate(head):
             table.add_column(name, justify="right" if i else "left")
         for cells in body:
             table.add_row(*cells)
-        parts.append(table)
+        parts += [table, Text()]
     return Group(*parts, *(Text(note) for note in notes(averages)))
 
 
@@ -49,13 +51,53 @@ def notes(averages: Mapping[str, Any]) -> list[str]:
     """What the numbers say with all members at equal shares, and what they rest on."""
     said = []
     for metric, single in averages["single"].items():
+        name = words.facts(metric).title
+        if len(single) == 1:
+            said.append(f"{name}: one member, so there is nothing to average.")
+            continue
         by_weights, by_predictions = (averages[part][metric]["equal"][-1] for part in ("weights", "predictions"))
-        gain = by_predictions - by_weights if words.facts(metric).better == "higher" else by_weights - by_predictions
-        better, size = "predictions" if gain > 0 else "weights", words.difference(metric, abs(gain))
-        shown = f"averaging {better} is better by {size}" if any(c in size for c in "123456789") else "no difference"
-        said.append(f"{words.facts(metric).title}: with all {len(single)} members, {shown} on these rows.")
+        which, better, worse = "weights", by_weights, by_predictions
+        if _worse(metric, by_weights, by_predictions):
+            which, better, worse = "predictions", by_predictions, by_weights
+        size = words.difference(metric, abs(better - worse))
+        start = f"{name}: with all {len(single)} members at equal shares, averag"
+        if any(digit in size for digit in "123456789"):
+            scores = f"{words.score(metric, better)} against {words.amount(metric, worse)}"
+            said.append(f"{start}ing {which} is better by {size} on these rows ({scores}).")
+        else:
+            said.append(
+                f"{start}es of weights and of predictions both score {words.amount(metric, better)} on these rows."
+            )
+    if found := barrier(averages):
+        said.append(found)
     if averages["refreshed"] is not None:
         anew = "computed anew for each average of weights."
         kept = "averaged as well, and belong to no network: pass training data for a fair comparison."
         said.append(f"Statistics of BatchNormalization are {anew if averages['refreshed'] else kept}")
     return said
+
+
+def barrier(averages: Mapping[str, Any], kind: str = "equal") -> str:
+    """A sentence if the average of all members' weights has a loss above every member's, else "".
+
+    Args:
+        averages: single, weights, predictions and refreshed, as of `AverageScores`.
+        kind: of coefficients.
+
+    >>> found = {"single": {"nll": [0.2, 0.3]}, "weights": {"nll": {"equal": [0.2, 1.5]}}}
+    >>> barrier(found)
+    "A loss barrier lies between the members: the average of all 2 members' weights has NLL 1.5000 nats, they 0.2000 to 0.3000."
+    """
+    metric = next(name for name in averages["single"] if name in ("nll", "squared_error"))
+    single, mean = averages["single"][metric], averages["weights"][metric][kind][-1]
+    if len(single) == 1 or not mean > max(single) * (1 + _ROUNDING):
+        return ""
+    ends = " to ".join(words.score(metric, end) for end in (min(single), max(single)))
+    return (
+        f"A loss barrier lies between the members: the average of all {len(single)} members' weights has "
+        f"{words.facts(metric).label} {words.amount(metric, mean)}, they {ends}."
+    )
+
+
+def _worse(metric: str, one: float, other: float) -> bool:
+    return one < other if words.facts(metric).better == "higher" else one > other

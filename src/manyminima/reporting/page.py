@@ -74,8 +74,7 @@ def _averages(report: Report) -> dict[str, Any] | None:
         return None
     found = report.averages
     return {
-        "pictures": [_average(found, name) for name in found["single"]],
-        "tables": {name: averages.rows(found, name) for name in found["single"]},
+        "metrics": [(name, _average(found, name), averages.rows(found, name)) for name in found["single"]],
         "notes": averages.notes(found),
     }
 

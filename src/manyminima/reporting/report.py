@@ -125,7 +125,7 @@ def report(
         averages: What `Ensemble.average_scores` returned for the same rows, to be shown beside.
 
     Raises:
-        ValueError: The arrays do not fit together, `probs` are not probabilities, or `run` lists other members.
+        ValueError: The arrays do not fit together, `probs` are not probabilities, or `run` or `averages` have other members.
 
     Example:
         >>> probs = np.array([[[0.6, 0.4], [0.2, 0.8]], [[0.9, 0.1], [0.6, 0.4]]])
@@ -152,7 +152,7 @@ def report(
         deviation=_over(members, _deviation) if len(members) > 1 else {},
         diversity=_diversity(problem),
         by_size=_by_size(problem),
-        averages=None if averages is None else asdict(averages),
+        averages=_averages(averages, len(members)),
         about=about,
     )
 
@@ -217,6 +217,19 @@ def _about(run: Any) -> dict[str, Any]:
 def _task(known: Any, output: str | None) -> Task | None:
     task = known.get(output) if isinstance(known, Mapping) else known
     return task if task in TASKS else None
+
+
+def _averages(averages: Any, count: int) -> dict[str, Any] | None:
+    if averages is None:
+        return None
+    found = asdict(averages)
+    given = {len(single) for single in found["single"].values()}
+    if given != {count}:
+        raise ValueError(
+            f"averages has scores of {', '.join(map(str, given))} members, but probs has {count}. Pass what average_scores "
+            "of the same ensemble returned, or no averages."
+        )
+    return found
 
 
 def _labels(members: list[Mapping[str, Any]] | None, count: int) -> tuple[str, ...]:
