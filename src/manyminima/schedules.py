@@ -48,14 +48,23 @@ def _unplain(value):
     return tuple(_unplain(v) for v in value) if isinstance(value, list | tuple) else value
 
 
+def at_hand(step: Any) -> int | None:
+    """Return a count that torch holds on the CPU as a plain number; None elsewhere, where it is traced or far away.
+
+    torch runs one operation after the other, each of which takes longer than a whole formula on plain numbers.
+    """
+    step = step.value if isinstance(step, keras.Variable) else step
+    here = type(step).__module__.startswith("torch") and step.ndim == 0 and step.device.type == "cpu"
+    return int(step) if here else None
+
+
 def _namespace(step: Any) -> tuple[Any, Any, Any]:
     """Return the array functions to use for `step`, a cast to their real numbers, and `step` as they take it."""
     if isinstance(step, int | float | np.ndarray | np.generic):
         return np, lambda x: np.asarray(x, "float64"), step
-    step = getattr(step, "value", step)
-    if type(step).__module__.startswith("torch") and step.ndim == 0 and step.device.type == "cpu":
-        # torch runs one operation after the other, each of which takes longer than the whole formula on plain numbers.
-        return np, lambda x: np.asarray(x, "float64"), int(step)
+    number = at_hand(step)
+    if number is not None:
+        return np, lambda x: np.asarray(x, "float64"), number
     # Backends count steps in different integers, and do not mix them.
     return keras.ops, lambda x: keras.ops.cast(x, "float32"), keras.ops.cast(step, "int32")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from manyminima.averaging.folds import Average
 from manyminima.averaging.running import is_float
+from manyminima.schedules import at_hand
 from manyminima.training.rate import innermost
 
 __all__ = ["InStep", "remove_leftover"]
@@ -50,11 +51,9 @@ class InStep:
 
     def update(self) -> None:
         """Move the average; called after every optimizer step, traced with it."""
-        ops = keras.ops
-        done = ops.convert_to_tensor(self._optimizer._iterations) - self._begin
-        due = ops.logical_and(done > 0, done % self._batches == 0)
-        n = ops.cast(ops.maximum(done // self._batches, 1), "float32")
-        share = ops.where(due, ops.cast(self._rule.coefficient(n, ops), "float32"), 0.0)
+        ops, share = keras.ops, self._share()
+        if share is None:
+            return
         new = ops.concatenate([ops.reshape(ops.cast(v, "float32"), (-1,)) for v in self._trained])
         held = ops.convert_to_tensor(self.variable)
         high, rest = held[0], held[1]
@@ -63,6 +62,18 @@ class InStep:
         back = total - high
         lost = (high - (total - back)) + (change - back)
         self.variable.assign(ops.stack([total, lost]))
+
+    def _share(self) -> Any:
+        """Return by how much this step moves the average: traced, or a plain number where the count is at hand; None: not."""
+        number = at_hand(self._optimizer._iterations)
+        if number is not None:
+            n, rest = divmod(number - self._begin, self._batches)
+            return float(self._rule.coefficient(n)) if n > 0 and rest == 0 else None
+        ops = keras.ops
+        done = ops.convert_to_tensor(self._optimizer._iterations) - self._begin
+        due = ops.logical_and(done > 0, done % self._batches == 0)
+        n = ops.cast(ops.maximum(done // self._batches, 1), "float32")
+        return ops.where(due, ops.cast(self._rule.coefficient(n, ops), "float32"), 0.0)
 
     def weights(self, newest: list[np.ndarray]) -> list[np.ndarray]:
         """Return the average, with the newest weights where nothing is averaged, or nothing has been yet."""
