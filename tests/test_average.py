@@ -224,6 +224,12 @@ def test_a_barrier_is_warned_of(model):
         mm.Ensemble(network, [a, a]).average(validation_data=(X, Y))
 
 
+def test_fresh_statistics_alone_are_no_barrier(trained):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        trained[-1:].average(x=X[:20], validation_data=(X, Y))
+
+
 def test_barriers_have_fresh_statistics_at_every_point(trained):
     a, b = trained[0], trained[-1]
     assert mm.barrier(trained, a, a, X, Y).height == pytest.approx(0, abs=1e-9)

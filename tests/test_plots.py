@@ -14,7 +14,7 @@ P = RNG.dirichlet(np.ones(3), size=(4, 30)).astype(np.float32)
 SCORES = {"equal": [0.9, 0.92, 0.93], "linear": [0.9, 0.91, 0.92], "exponential": [0.9, 0.91, 0.915]}
 
 DRAWN = {
-    "averages": lambda ax=None: plots.averages([0.9, 0.8, 0.85], SCORES, SCORES, metrics.accuracy.facts, ax),
+    "averages": lambda ax=None: plots.averages([0.9, 0.88, 0.89], SCORES, SCORES, metrics.accuracy.facts, ax),
     "barrier": lambda ax=None: plots.barrier([0, 0.5, 1], [0.2, 0.9, 0.4], ax),
     "correlation": lambda ax=None: plots.correlation(P, ax),
     "disagreement": lambda ax=None: plots.disagreement(P, ax),
@@ -102,8 +102,32 @@ def test_averages_of_weights_are_solid_and_of_predictions_dashed():
         assert drawn[f"weights, {kind}"].get_color() == drawn[f"predictions, {kind}"].get_color()
 
 
+def test_single_members_far_off_do_not_flatten_the_lines():
+    ax = plots.averages([0.9, 0.1, 1.2], SCORES, SCORES, metrics.accuracy.facts)
+    drawn = {line.get_label(): line for line in ax.get_lines()}
+    np.testing.assert_array_equal(drawn["n-th newest alone"].get_ydata(), [0.9])
+    edges = [line for line in ax.get_lines() if line.get_marker() in "^v"]
+    assert [(*line.get_xdata(), line.get_marker(), *line.get_ydata()) for line in edges] == [
+        (3, "^", ax.get_ylim()[1]),
+        (2, "v", ax.get_ylim()[0]),
+    ]
+    assert [text.get_text() for text in ax.get_legend().get_texts()].count("alone, beyond the edge") == 1
+    same = {"equal": [0.9, 0.9 + 1e-12]}
+    ax = plots.averages([0.9, 0.1], same, same, metrics.accuracy.facts)
+    np.testing.assert_array_equal(ax.get_lines()[-1].get_ydata(), [0.9, 0.1])
+
+
+def test_averages_of_other_numbers_of_members_and_of_many_kinds():
+    with pytest.raises(ValueError, match=r"weights, equal has shape \(3,\), expected a score for each of 2 members"):
+        plots.averages([0.9, 0.8], SCORES, SCORES, metrics.accuracy.facts)
+    many = {str(kind): [0.9, 0.8] for kind in range(5)}
+    assert len(plots.averages([0.9, 0.8], many, many, metrics.accuracy.facts).get_lines()) == 11
+
+
 def test_a_barrier_is_measured_from_the_line_between_the_ends():
     assert plots.barrier([0, 0.25, 1], [0.0, 1.0, 0.4]).get_title("left").endswith("barrier 0.9")
     assert plots.barrier([0, 0.5, 1], [0.4, 0.1, 0.2]).get_title("left").endswith("barrier 0")
+    assert [text.get_text() for text in plots.barrier([0, 0.25, 1], [0.0, 1.0, 0.4]).texts] == ["", "0.9"]
+    assert len(plots.barrier([0, 0.5, 1], [0.4, 0.1, 0.2]).texts) == 0
     with pytest.raises(ValueError, match="expected one loss for each"):
         plots.barrier([0, 1], [0.1, 0.2, 0.3])

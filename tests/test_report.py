@@ -1,5 +1,6 @@
 import dataclasses
 import html
+import io
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ from rich.console import Console
 from cases import noisy
 from manyminima import combine, metrics, selection
 from manyminima.reporting.about import lines
+from manyminima.reporting.averages import barrier, notes, renderable
 from manyminima.reporting.report import Report, report
 
 RNG = np.random.default_rng(0)
@@ -171,6 +173,76 @@ def test_whatever_is_missing_is_not_shown():
     nothing = report(Y, GOOD, run=dict.fromkeys(ABOUT))
     assert "What was run" not in nothing._repr_html_()
     assert "None" not in nothing._repr_html_()
+
+
+# --- averages of weights beside averages of predictions
+
+Scores = dataclasses.make_dataclass("Scores", ["single", "weights", "predictions", ("refreshed", object, None)])
+
+
+def averaged(nll=(0.5, 0.6, 0.4), predictions=(0.5, 0.55, 0.45), accuracy=(0.9, 0.9, 0.92), refreshed=None):
+    """What averages scored, the same for all kinds of coefficients; single members have an NLL of 0.5, 0.8 and 0.6."""
+
+    def kinds(nll):
+        scores = {"nll": list(nll), "accuracy": list(accuracy)}
+        return {name: dict.fromkeys(("equal", "linear", "exponential"), found) for name, found in scores.items()}
+
+    single = {"nll": [0.5, 0.8, 0.6], "accuracy": [0.9, 0.8, 0.85]}
+    return Scores(single, kinds(nll), kinds(predictions), refreshed)
+
+
+def test_averages_are_in_text_json_and_page(tmp_path):
+    result = report(Y, GOOD, averages=averaged())
+    text = str(result)
+    title = "NLL nats\N{NO-BREAK SPACE}↓ of the newest n members"
+    for line in (title, "weights, exponential", "predictions, linear", "n-th newest alone"):
+        assert line in text
+    written = json.loads(result.to_json(tmp_path / "r.json").read_text())["averages"]
+    assert written == dataclasses.asdict(averaged())
+    page = html.unescape(result.to_html(tmp_path / "r.html").read_text())
+    assert "One model of averaged weights, or averaged predictions" in page
+    assert "averaging weights is better by 0.0500 nats on these rows (0.4000 against 0.4500 nats)" in page
+    assert page.count("against the number of newest members") == 2
+    none = report(Y, GOOD)
+    assert none.averages is None
+    assert "averaged weights" not in none._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "NLL: with all 3 members at equal shares, averaging weights is better by 0.0500 nats on these rows"),
+        ({"nll": (0.5, 0.6, 0.48)}, "averaging predictions is better by 0.0300 nats on these rows (0.4500 against 0.4800"),
+        ({}, "Accuracy: with all 3 members at equal shares, averages of weights and of predictions both score 92.00%"),
+        ({"nll": (0.5, 0.6, 0.81)}, "A loss barrier lies between the members: the average of all 3 members' weights has NLL 0.8"),
+        ({"refreshed": True}, "Statistics of BatchNormalization are computed anew for each average of weights."),
+        ({"refreshed": False}, "Statistics of BatchNormalization are averaged as well, and belong to no network: pass"),
+    ],
+)  # fmt: skip
+def test_what_averages_are_worth_in_a_sentence(given, said):
+    found = " ".join(notes(dataclasses.asdict(averaged(**given))))
+    assert said in found
+    assert ("barrier" in found) == ("barrier" in said)
+    assert ("Batch" in found) == ("Batch" in said)
+
+
+def test_new_statistics_alone_are_no_barrier():
+    assert barrier(dataclasses.asdict(averaged(nll=(1.3, 1.2, 1.1)))) == ""
+    assert barrier(dataclasses.asdict(averaged(nll=(0.5, 0.6, 0.8 + 1e-9)))) == ""
+
+
+def test_tables_of_averages_fit_a_terminal():
+    many = {"nll": [0.5] * 10}
+    kinds = {"nll": dict.fromkeys(("equal", "linear", "exponential"), [0.5] * 10)}
+    console = Console(width=80, file=io.StringIO())
+    with console.capture() as shown:
+        console.print(renderable({"single": many, "weights": kinds, "predictions": kinds, "refreshed": None}))
+    assert re.search(r"^predictions, exponential( +0\.5000){7} *$", shown.get(), re.MULTILINE)
+
+
+def test_averages_of_other_members():
+    with pytest.raises(ValueError, match="averages has scores of 3 members, but probs has 2. Pass what average_scores"):
+        report(Y, GOOD[:2], averages=averaged())
 
 
 # --- how it is shown

@@ -265,9 +265,12 @@ def _heatmap(matrix: Pairs, title: str, unit: str, ax: Axes | None) -> Axes:
 
 
 def _dots(ax: Axes, n: np.ndarray, single: np.ndarray, lines: np.ndarray) -> None:
-    """Draw single members as dots, those farther from all lines than 1.5 times their range as triangles at the edge."""
+    """Draw single members as dots, triangles at the edge if the lines would flatten.
+
+    Those are farther from the lines than 3.25 times the lines' range: no whole number, as shares of few examples are steps.
+    """
     low, high = (float(lines.min()), float(lines.max())) if lines.size else (0.0, 0.0)
-    reach = 1.5 * (high - low) or np.inf
+    reach = 3.25 * (high - low) if high - low > 1e-3 * abs(high) else np.inf  # not to magnify rounding
     near = (single >= low - reach) & (single <= high + reach)
     ax.plot(n[near], single[near], "o", color=GREY, markersize=6, label="n-th newest alone", zorder=1.5)
     if near.all():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["average", "average_weights", "mean_of"]
 
+_ROUNDING = 1e-5
 _PIECE = 2**17  # numbers at once: with their sums they stay in a core's cache
 
 
@@ -43,7 +44,7 @@ def average(
             stacklevel=3,
         )
     if validation_data is not None:
-        _warn_of_barrier(ensemble, weights, *validation_data)
+        _warn_of_barrier(ensemble, weights, x, validation_data)
     model = copy_of(ensemble.model, f"{ensemble.model.name}_average")
     architecture.adopt(model, weights)
     return model
@@ -119,14 +120,16 @@ def _files(members: Stored) -> list[MemberFile]:
     return [MemberFile(Path(run.path) / member.file, member) for run, member in members.places]
 
 
-def _warn_of_barrier(ensemble: "Ensemble", weights: Weights, x: Any, y: Any, sample_weight: Any = None) -> None:
+def _warn_of_barrier(ensemble: "Ensemble", weights: Weights, x: Any, validation_data: Any) -> None:
+    """Warn if the average is worse than every member, all of them with statistics of BatchNormalization from the same data."""
     from manyminima.averaging.scores import loss
 
-    mean = loss(ensemble.of([weights]), x, y, sample_weight)
-    members = [loss(ensemble.of([one]), x, y, sample_weight) for one in ensemble]
-    if mean > max(members):
+    fresh = x is not None and batchnorm.layers_of(ensemble.model)
+    members = (batchnorm.refresh_batchnorm(ensemble.model, one, x) if fresh else one for one in ensemble)
+    mean, *single = (loss(ensemble.of([one]), *validation_data) for one in (weights, *members))
+    if mean > max(single) * (1 + _ROUNDING):
         warnings.warn(
             f"a loss barrier lies between the members: the average of their weights has a loss of {mean:.4g}, they themselves "
-            f"{min(members):.4g} to {max(members):.4g}. Average their predictions instead: ensemble.predict(x).",
+            f"{min(single):.4g} to {max(single):.4g}. Average their predictions instead: ensemble.predict(x).",
             stacklevel=4,
         )

@@ -45,7 +45,7 @@ def command(
     else:
         _warn(scores, coefficients, run)
         model = ensemble.average(coefficients, decay=decay, x=rows.x_train)
-        what = f"the average of {len(ensemble)} members, {coefficients} coefficients"
+        what = f"the average of {len(ensemble)} member{'s' * (len(ensemble) > 1)}, {coefficients} coefficients"
     out.parent.mkdir(parents=True, exist_ok=True)
     model.save(out)
     typer.echo(f"{out}: {what}; {model.count_params():,} parameters. Load it with keras.saving.load_model.")

@@ -25,8 +25,8 @@ def command(
 
     rows = mm.datasets.evaluation_rows(mm.Snapshots(run).about["data"], data)
     html, json = html or run / "analysis" / "report.html", json or run / "analysis" / "report.json"
-    for path in (html, json):
-        _check_file(path)
+    for option, path in (("--html", html), ("--json", json)):
+        _check_file(path, option)
     backend.choose()
     ensemble = mm.load(run)
     scores = _averages(ensemble, rows) if averages else None
@@ -44,12 +44,12 @@ def _averages(ensemble, rows):
     return ensemble.average_scores(rows.x, rows.y, x_train=x_train)
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, option: str) -> None:
     from manyminima.cli.train import check_writable
 
     if path.is_dir():
-        raise IsADirectoryError(f"'{path}' is a directory. Name a file in it: {path / 'report.html'}.")
-    check_writable(path.parent)
+        raise IsADirectoryError(f"'{path}' is a directory. Name a file in it: {path / f'report.{option[2:]}'}.")
+    check_writable(path.parent, option)
 
 
 def _write(report, html: Path, json: Path) -> None:

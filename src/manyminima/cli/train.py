@@ -75,14 +75,14 @@ def check_out(out: Path) -> None:
     check_writable(out)
 
 
-def check_writable(out: Path) -> None:
+def check_writable(out: Path, option: str = "--out") -> None:
     """Raise an OSError if no file can be put into this folder, which need not be there yet."""
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists() or folder.is_symlink())
     if not there.is_dir():
-        raise NotADirectoryError(f"cannot write to '{out}': '{there}' is a file. Choose another --out.")
+        raise NotADirectoryError(f"cannot write to '{out}': '{there}' is a file. Choose another {option}.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise PermissionError(
-            f"cannot write to '{out}': no permission in '{there}'. Choose another --out, or chmod u+w it."
+            f"cannot write to '{out}': no permission in '{there}'. Choose another {option}, or chmod u+w it."
         )
 
 

@@ -80,6 +80,9 @@ def notes(averages: Mapping[str, Any]) -> list[str]:
 def barrier(averages: Mapping[str, Any], kind: str = "equal") -> str:
     """A sentence if the average of all members' weights has a loss above every member's, else "".
 
+    The newest member with its own statistics of BatchNormalization computed anew counts as a member, too: what those alone
+    change is no barrier.
+
     Args:
         averages: single, weights, predictions and refreshed, as of `AverageScores`.
         kind: of coefficients.
@@ -89,12 +92,13 @@ def barrier(averages: Mapping[str, Any], kind: str = "equal") -> str:
     "A loss barrier lies between the members: the average of all 2 members' weights has NLL 1.5000 nats, they 0.2000 to 0.3000."
     """
     metric = next(name for name in averages["single"] if name in ("nll", "squared_error"))
-    single, mean = averages["single"][metric], averages["weights"][metric][kind][-1]
-    if len(single) == 1 or not mean > max(single) * (1 + _ROUNDING):
+    newest, mean = averages["weights"][metric][kind][0], averages["weights"][metric][kind][-1]
+    single = [*averages["single"][metric], newest]
+    if not mean > max(single) * (1 + _ROUNDING):
         return ""
     ends = " to ".join(words.score(metric, end) for end in (min(single), max(single)))
     return (
-        f"A loss barrier lies between the members: the average of all {len(single)} members' weights has "
+        f"A loss barrier lies between the members: the average of all {len(single) - 1} members' weights has "
         f"{words.facts(metric).label} {words.amount(metric, mean)}, they {ends}."
     )
 
