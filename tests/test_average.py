@@ -1,9 +1,11 @@
 """One model out of many: means of weights from memory and from disk, soups, scores against n, and the loss between members."""
 
+import re
 import tracemalloc
 import warnings
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -42,37 +44,6 @@ def trained(tmp_path_factory):
     return mm.load(path)
 
 
-# -- coefficients ----------------------------------------------------------------------------------------------------
-
-
-def test_coefficients_are_the_tutorials():
-    n = 10
-    newest_first = {
-        "equal": [1 / n] * n,
-        "linear": np.arange(n, 0, -1) / np.arange(n, 0, -1).sum(),
-        "exponential": np.exp(-np.arange(1, n + 1) / 2) / np.exp(-np.arange(1, n + 1) / 2).sum(),
-    }
-    for kind, expected in newest_first.items():
-        np.testing.assert_allclose(coefficients(kind, n)[::-1], expected, rtol=1e-12)
-    np.testing.assert_allclose(coefficients([1, 3], 2), [0.25, 0.75])
-
-
-@pytest.mark.parametrize(
-    ("kind", "options", "message"),
-    [
-        ("quadratic", {}, "choose from equal, linear, exponential, or give an array"),
-        ([0.5, 0.5], {}, "expected one for each of 3 members"),
-        ([1, -1, 1], {}, "expected finite numbers of at least 0, not all of them 0"),
-        ([0, 0, 0], {}, "not all of them 0"),
-        ([1, np.nan, 1], {}, "expected finite numbers"),
-        ("exponential", {"decay": 0}, "expected a number of members above 0"),
-    ],
-)
-def test_coefficients_that_are_none(model, kind, options, message):
-    with pytest.raises(ValueError, match=message):
-        mm.Ensemble(model, several(model)).average(kind, **options)
-
-
 # -- the mean --------------------------------------------------------------------------------------------------------
 
 
@@ -96,6 +67,8 @@ def test_copies_are_the_model_itself(model):
     for last in (0, 6):
         with pytest.raises(ValueError, match="expected between 1 and the number of members, 5"):
             ensemble.average(last=last)
+    with pytest.raises(ValueError, match="expected one for each of 3 members"):
+        ensemble.average([1] * 5, last=3)
 
 
 def test_it_is_a_model_of_its_own(model, tmp_path):
@@ -180,6 +153,34 @@ def test_damage_is_named_and_nothing_is_returned(tmp_path, damage):
         path.write_bytes(content[:-100] if damage == "truncate" else content)
     with pytest.raises(ValueError, match=rf"{path.name}' is (truncated|damaged|truncated or damaged)"):
         mean_of(weights, [0.2, 0.3, 0.5])
+
+
+@pytest.mark.parametrize("which", [0, -1], ids=["oldest", "newest"])
+def test_no_flipped_bit_comes_through(tmp_path, which):
+    """Wherever it is in a file: an error, or the same numbers."""
+    arrays = [np.arange(4, dtype="float32"), np.ones(2, ml_dtypes.bfloat16), np.array(3), np.zeros((0, 3), "float16")]
+    run = on_disk(tmp_path / "run", [[a + np.asarray(i, a.dtype) for a in arrays] for i in range(2)])
+    weights = members_of(run).weights
+    expected, path = mean_of(weights, [0.5, 0.5]), run.path / run.members[which].file
+    content = path.read_bytes()
+    for position in range(8 * len(content)):
+        damaged = bytearray(content)
+        damaged[position // 8] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        with np.errstate(all="ignore"):
+            try:
+                found = mean_of(weights, [0.5, 0.5])
+            except ValueError as error:
+                assert re.search(r"is (truncated|damaged|truncated or damaged).* Restore it", str(error), re.DOTALL)
+            else:
+                assert_same(found, expected)
+
+
+def test_the_best_is_not_averaged_in_a_second_time(tmp_path, model):
+    run = on_disk(tmp_path / "run", several(model, 3))
+    run.add_best(model.get_weights(), 2)
+    expected = mm.Ensemble(model, several(model, 3)).average().get_weights()
+    assert_same(mm.Ensemble(model, mm.Snapshots(tmp_path / "run")).average().get_weights(), expected)
 
 
 def test_members_on_disk_are_read_when_they_are_asked_for(tmp_path, model):
@@ -292,6 +293,16 @@ def test_a_soup_is_that_of_a_plain_loop(model):
     soup = mm.greedy_soup(ensemble, X, Y, metric=mm.metrics.nll)
     assert list(soup.members) == chosen
     assert soup.score == pytest.approx(nll(chosen), rel=1e-5)
+
+
+def test_a_soup_of_one_is_that_member(trained):
+    """Its statistics are its own, also where those of averages are computed anew."""
+    good, rng = trained[-1], np.random.default_rng(0)
+    bad = [w if w.dtype.kind != "f" else np.abs(w + 9 * rng.normal(size=w.shape)).astype(w.dtype) for w in good]
+    soup = mm.greedy_soup(trained.of([bad, good]), X, Y, metric=mm.metrics.nll, x_train=X[:9])
+    assert soup.members == (1,)
+    assert_same(soup.model.get_weights(), good)
+    assert soup.score == soup.best_single
 
 
 def test_models_with_several_outputs_have_no_single_score():

@@ -1,4 +1,4 @@
-"""Averages as folds: the exact mean, a debiased moving average, a window; what is no number stays the newest's."""
+"""Averages as folds: the exact mean, a debiased moving average, a window; what is no number stays the newest's. Shares."""
 
 import ml_dtypes
 import numpy as np
@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import manyminima as mm
+from manyminima.averaging.coefficients import coefficients
 from problems import assert_same, compiled
 
 RNG = np.random.default_rng(0)
@@ -187,6 +188,7 @@ def test_folds_compose():
         (lambda: mm.Mean(every=1.5), "every=1.5: expected a whole number"),
         (lambda: mm.Mean(start=0.5), "expected 0 <= start < 1, and every= with it"),
         (lambda: mm.Mean(every=1, start=1.0), "expected 0 <= start < 1"),
+        (lambda: mm.LastK(True), "expected a whole number of at least 1"),
         (lambda: mm.LastK(0), "expected a whole number of at least 1"),
         (lambda: filled(mm.Mean(), [[np.zeros(2)], [np.zeros(3)]]), "an average needs one architecture"),
     ],
@@ -194,3 +196,39 @@ def test_folds_compose():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_counts_may_be_numpys():
+    assert repr(mm.LastK(np.int64(3))) == repr(mm.LastK(3))
+    assert repr(mm.Ema(0.9, every=np.int64(2))) == repr(mm.Ema(0.9, every=2))
+
+
+# -- coefficients ----------------------------------------------------------------------------------------------------
+
+
+def test_coefficients_are_the_tutorials():
+    n = 10
+    newest_first = {
+        "equal": [1 / n] * n,
+        "linear": np.arange(n, 0, -1) / np.arange(n, 0, -1).sum(),
+        "exponential": np.exp(-np.arange(1, n + 1) / 2) / np.exp(-np.arange(1, n + 1) / 2).sum(),
+    }
+    for kind, expected in newest_first.items():
+        np.testing.assert_allclose(coefficients(kind, n)[::-1], expected, rtol=1e-12)
+    np.testing.assert_allclose(coefficients([1, 3], 2), [0.25, 0.75])
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("quadratic", {}, "choose from equal, linear, exponential, or give an array"),
+        ([0.5, 0.5], {}, "expected one for each of 3 members"),
+        ([1, -1, 1], {}, "expected finite numbers of at least 0, not all of them 0"),
+        ([0, 0, 0], {}, "not all of them 0"),
+        ([1, np.nan, 1], {}, "expected finite numbers"),
+        ("exponential", {"decay": 0}, "expected a number of members above 0"),
+    ],
+)
+def test_coefficients_that_are_none(kind, options, message):
+    with pytest.raises(ValueError, match=message):
+        coefficients(kind, 3, **options)

@@ -12,6 +12,7 @@ The model itself trains on and ends with the raw weights of its last step. Avera
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -74,7 +75,7 @@ def Ema(decay: float, every: int = 1, *, warmup: bool = False, into: Any = None)
     """
     if not 0 <= decay < 1:
         raise ValueError(f"Ema({decay}): expected 0 <= decay < 1, such as 0.999.")
-    return Average(Exponential(float(decay) ** (every or 1), warmup), into, every=every)
+    return Average(Exponential(float(decay ** (every or 1)), warmup), into, every=every)
 
 
 def LastK(k: int, *, into: Any = None) -> "Average":
@@ -94,9 +95,13 @@ def LastK(k: int, *, into: Any = None) -> "Average":
         >>> list(window)
         [[array([4.])]]
     """
-    if not isinstance(k, int) or k < 1:
+    if not _is_whole(k):
         raise ValueError(f"LastK({k!r}): expected a whole number of at least 1.")
-    return Average(Newest(k), into)
+    return Average(Newest(int(k)), into)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 class Rule(Protocol):
@@ -164,9 +169,9 @@ class Average:
     """
 
     def __init__(self, rule: Rule, into: Any = None, *, every: int | None = None, start: float = 0.0):
-        if every is not None and (not isinstance(every, int) or every < 1):
+        if every is not None and not _is_whole(every):
             raise ValueError(f"every={every!r}: expected a whole number of optimizer steps, at least 1.")
-        self.rule, self.every, self.start = rule, every, start
+        self.rule, self.every, self.start = rule, None if every is None else int(every), start
         self.into = Snapshots(into) if isinstance(into, str | os.PathLike) else into
         self._begin(None)
 

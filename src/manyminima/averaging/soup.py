@@ -8,6 +8,7 @@ import numpy as np
 from manyminima import metrics
 from manyminima.averaging import batchnorm
 from manyminima.averaging.posthoc import average, mean_of
+from manyminima.inference.export import copy_of
 from manyminima.runs import architecture
 
 if TYPE_CHECKING:
@@ -80,5 +81,9 @@ def greedy_soup(
         tried = score(mean if x_train is None else batchnorm.refresh_batchnorm(ensemble.model, mean, x_train))
         if tried >= best:
             chosen, best = [*chosen, i], tried
-    model = average(ensemble.part(sorted(chosen)), "equal", x=x_train)
+    if len(chosen) == 1:  # a member, whose statistics are its own
+        model = copy_of(ensemble.model, f"{ensemble.model.name}_average")
+        architecture.adopt(model, ensemble._members[chosen[0]])
+    else:
+        model = average(ensemble.part(sorted(chosen)), "equal", x=x_train)
     return Soup(model, tuple(chosen), abs(best), abs(singles[order[0]]))

@@ -1,6 +1,7 @@
 """Members read piece by piece: what averages many of them needs memory for one. Pure files, no Keras."""
 
 import json
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ class MemberFile:
             self.shapes = [tuple(entry["shape"]) for entry in entries]
             self.dtypes = [np.dtype(_NUMPY[entry["dtype"]]) for entry in entries]
             self._offsets = [entry["data_offsets"][0] for entry in entries]
+            sizes = [math.prod(shape) * dtype.itemsize for shape, dtype in zip(self.shapes, self.dtypes, strict=True)]
+            if [(start, start + size) for start, size in zip(self._offsets, sizes, strict=True)] != [
+                tuple(entry["data_offsets"]) for entry in entries
+            ]:
+                raise ValueError("its header contradicts itself")
         except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
             raise ValueError(f"'{path}' is truncated or damaged ({error}). {RESTORE}") from error
         self._hasher = Hasher(about)

@@ -13,7 +13,10 @@ __all__ = ["Averages", "check", "check_times"]
 
 
 def check(folds: Sequence, validation_data: Any) -> None:
-    """Raise ValueError if validation of an average is asked for, and no fold makes one."""
+    """Raise ValueError if an average is named twice, or validation of one is asked for and no fold makes one."""
+    averaging = [id(fold) for fold in folds if isinstance(fold, Average)]
+    if len(set(averaging)) < len(averaging):
+        raise ValueError("into= names the same average twice: leave one out, or make two of them.")
     if validation_data is None:
         return
     from manyminima.training import validate
@@ -37,10 +40,12 @@ class Averages:
         if clocked:
             model.make_train_function(force=True)
         self._clocked, self._first = clocked, averaging[0] if averaging else None
+        self._total, self._written = total, 0
         self._validation_data, self._validator = validation_data, None
 
     def hand_over(self, fold: Any, weights: Weights, step: int, about: Mapping[str, Any]) -> None:
         """Give a fold what is collected: the weights, or the average that was taken of them."""
+        self._written = step
         if id(fold) in self._instep:
             fold.put(self._instep[id(fold)].weights(list(weights)), step, **about)
         else:
@@ -48,8 +53,8 @@ class Averages:
 
     def complete(self, step: int, about: Mapping[str, Any]) -> None:
         """Hand over the averages of a training that ended early, since their last collection."""
-        for fold in self._clocked:
-            if not fold.members or fold.members[-1].step < step:
+        if self._written < step < self._total:
+            for fold in self._clocked:
                 self.hand_over(fold, self._model.get_weights(), step, about)
 
     def present(self) -> Weights:
@@ -83,8 +88,9 @@ def check_times(folds: Sequence, total: int, first_due: int, optimizer: Any) -> 
     for fold in folds:
         if not isinstance(fold, Average) or fold.every is None:
             continue
-        batches = fold.every * (getattr(optimizer, "gradient_accumulation_steps", None) or 1)
-        first = round(fold.start * total) + batches
+        together = getattr(optimizer, "gradient_accumulation_steps", None) or 1
+        before = int(keras.ops.convert_to_numpy(optimizer._iterations)) % together
+        first = (before + round(fold.start * total)) // together * together - before + fold.every * together
         if first > first_due:
             raise ValueError(
                 f"{fold} has its first update after step {first}, and the recipe collects after step {first_due} already: there "

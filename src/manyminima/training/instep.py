@@ -38,8 +38,10 @@ class InStep:
         self.owner = owner
         self._rule: Any = average.rule
         # One optimizer step is several batches under gradient accumulation.
-        self._batches = (average.every or 1) * (optimizer.gradient_accumulation_steps or 1)
-        self._begin = _number(optimizer._iterations) + start
+        together = optimizer.gradient_accumulation_steps or 1
+        self._batches = (average.every or 1) * together
+        # The optimizer accumulates on from one `fit` to the next: its steps are at multiples of all its batches.
+        self._begin = (_number(optimizer._iterations) + start) // together * together
         positions = {id(v): i for i, v in enumerate(model.weights)}
         allowed = average.averaged or [True] * len(positions)
         self._trained = [v for v in optimizer._trainable_variables if is_float(_dtype(v)) and allowed[positions[id(v)]]]
