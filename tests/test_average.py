@@ -1,18 +1,13 @@
 """One model out of many: means of weights from memory and from disk, soups, scores against n, and the loss between members."""
 
-import re
-import tracemalloc
 import warnings
 
 import keras
-import ml_dtypes
 import numpy as np
 import pytest
 
 import manyminima as mm
 from manyminima.averaging.coefficients import coefficients
-from manyminima.averaging.posthoc import mean_of
-from manyminima.inference.sources import members_of
 from problems import alone, assert_same, compiled, data, head, layers, network, several
 
 # Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it writes down a compiled model.
@@ -120,60 +115,6 @@ def test_tied_weights_count_once():
 
 
 # -- from disk -------------------------------------------------------------------------------------------------------
-
-
-def large(path, members):
-    rng = np.random.default_rng(0)
-    arrays = ([rng.normal(size=(1500, 1000)).astype("float32"), np.int64(step)] for step in range(members))
-    return on_disk(path, ([a, np.array(n)] for a, n in arrays))
-
-
-@pytest.mark.parametrize("members", [4, 12])
-def test_memory_does_not_grow_with_the_members(tmp_path, members):
-    weights = members_of(large(tmp_path / "run", members)).weights
-    tracemalloc.start()
-    found = mean_of(weights, np.full(members, 1 / members))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak <= 2.5 * found[0].nbytes
-    np.testing.assert_allclose(found[0], np.mean([w[0] for w in weights], axis=0, dtype="float64"), atol=1e-6)
-    assert found[1] == members - 1
-
-
-@pytest.mark.parametrize("damage", ["flip", "truncate", "header", "missing"])
-def test_damage_is_named_and_nothing_is_returned(tmp_path, damage):
-    run = large(tmp_path / "run", 3)
-    weights = members_of(run).weights
-    path = run.path / run.members[1].file
-    content = bytearray(path.read_bytes())
-    content[-100 if damage == "flip" else 12] ^= 1
-    if damage == "missing":
-        path.unlink()
-    else:
-        path.write_bytes(content[:-100] if damage == "truncate" else content)
-    with pytest.raises(ValueError, match=rf"{path.name}' is (truncated|damaged|truncated or damaged)"):
-        mean_of(weights, [0.2, 0.3, 0.5])
-
-
-@pytest.mark.parametrize("which", [0, -1], ids=["oldest", "newest"])
-def test_no_flipped_bit_comes_through(tmp_path, which):
-    """Wherever it is in a file: an error, or the same numbers."""
-    arrays = [np.arange(4, dtype="float32"), np.ones(2, ml_dtypes.bfloat16), np.array(3), np.zeros((0, 3), "float16")]
-    run = on_disk(tmp_path / "run", [[a + np.asarray(i, a.dtype) for a in arrays] for i in range(2)])
-    weights = members_of(run).weights
-    expected, path = mean_of(weights, [0.5, 0.5]), run.path / run.members[which].file
-    content = path.read_bytes()
-    for position in range(8 * len(content)):
-        damaged = bytearray(content)
-        damaged[position // 8] ^= 1 << position % 8
-        path.write_bytes(damaged)
-        with np.errstate(all="ignore"):
-            try:
-                found = mean_of(weights, [0.5, 0.5])
-            except ValueError as error:
-                assert re.search(r"is (truncated|damaged|truncated or damaged).* Restore it", str(error), re.DOTALL)
-            else:
-                assert_same(found, expected)
 
 
 def test_the_best_is_not_averaged_in_a_second_time(tmp_path, model):

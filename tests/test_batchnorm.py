@@ -92,8 +92,30 @@ def test_a_weight_counts_as_so_many_rows():
     close(statistics(model, in_parts), statistics(model, plain))
 
 
+def test_a_batch_whose_examples_all_have_the_weight_0_is_not_there():
+    model, weight = first(layers.Dense(3), layers.BatchNormalization()), np.repeat([0, 1], [40, 63])
+    found = mm.refresh_batchnorm(model, model.get_weights(), X, sample_weight=weight, batch_size=40)
+    expected = mm.refresh_batchnorm(model, model.get_weights(), X[40:], batch_size=40)
+    close(statistics(model, found), statistics(model, expected))
+
+
+def test_batches_may_be_of_any_sizes():
+    model = first()
+    batches = (X[a:b] for a, b in ((0, 10), (10, 60), (60, 61), (61, 103)))
+    found = mm.refresh_batchnorm(model, model.get_weights(), batches)
+    close(statistics(model, found), [(X.mean(0), X.var(0))])
+
+
+def test_examples_that_are_taken_apart_before_the_layer():
+    model = keras.Sequential([keras.Input((5, 4)), layers.TimeDistributed(layers.BatchNormalization())])
+    x = RNG.normal(2, 3, size=(30, 5, 4)).astype("float32")
+    found = mm.refresh_batchnorm(model, model.get_weights(), x, batch_size=8)
+    close(statistics(model, found), [(x.mean(axis=(0, 1)), x.var(axis=(0, 1)))])
+
+
 def test_steps_that_are_masked_do_not_count():
     tokens = RNG.integers(0, 5, (30, 7))
+    tokens[:8] = 0  # a batch without a single one
     model = keras.Sequential([keras.Input((7,)), layers.Embedding(5, 3, mask_zero=True), layers.BatchNormalization()])
     table = model.get_weights()[0].astype("float64")
     seen = table[tokens[tokens > 0]]
@@ -126,6 +148,14 @@ def test_frozen_layers_keep_theirs():
     assert paths(model, model.get_weights(), found) == ["moving_mean", "moving_variance"]
     model = keras.Sequential([keras.Input((4,)), layers.BatchNormalization(trainable=False)])
     assert_same(mm.refresh_batchnorm(model, model.get_weights(), X), model.get_weights())
+    body = first(layers.Dense(4))
+    model = keras.Sequential([keras.Input((4,)), body, layers.BatchNormalization()])
+    body.trainable = False
+    found = mm.refresh_batchnorm(model, model.get_weights(), X)
+    places = {id(v): i for i, v in enumerate(model.weights)}
+    for v in body.weights:
+        np.testing.assert_array_equal(found[places[id(v)]], keras.ops.convert_to_numpy(v))
+    assert paths(model, model.get_weights(), found) == ["moving_mean", "moving_variance"]
 
 
 def test_a_model_without_such_layers_is_as_it_was():
@@ -216,6 +246,10 @@ def test_errors():
         mm.refresh_batchnorm(model, weights[:3], X)
     with pytest.raises(ValueError, match="expected one finite number of at least 0 for each example"):
         mm.refresh_batchnorm(model, weights, X, sample_weight=-np.ones(103))
+    with pytest.raises(ValueError, match=r"shape \(103, 1\): expected one finite number"):
+        mm.refresh_batchnorm(model, weights, X, sample_weight=np.ones((103, 1)))
+    with pytest.raises(ValueError, match=r"different lengths: \[50, 103\]. Expected one row per example"):
+        mm.refresh_batchnorm(model, weights, X, sample_weight=np.ones(50))
     with pytest.raises(ValueError, match="all examples have the weight 0"):
         mm.refresh_batchnorm(model, weights, X, sample_weight=np.zeros(103))
     with pytest.raises(ValueError, match="there is no example"):
