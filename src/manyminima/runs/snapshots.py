@@ -1,19 +1,22 @@
 """A run on disk: the fold that writes members while training goes on, and the sequence that reads them afterwards."""
 
+import contextlib
 import datetime
 import json
 import os
 import platform
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 import manyminima
 from manyminima.runs import tasks
+from manyminima.runs.behind import Behind, settle
 from manyminima.runs.format import (
     FORMAT,
     MEMBER_NAME,
@@ -34,8 +37,9 @@ __all__ = ["Snapshots"]
 class Snapshots:
     """The members of one run in a directory, oldest first: a list of arrays each, in the order of `model.weights`.
 
-    As `into=` of `Collect` it writes every member the moment it is collected. Afterwards it reads: `len`, iteration,
-    `snapshots[-1]`, `snapshots.members` (step, epoch, logs of each). Files are checked against their hashes when read.
+    As `into=` of `Collect` it takes every member the moment it is collected, and writes it while training goes on. Afterwards
+    it reads: `len`, iteration, `snapshots[-1]`, `snapshots.members` (step, epoch, logs of each). Files are checked against
+    their hashes when read.
 
     Args:
         path: the directory; created when training starts. One that holds a run already is never written to.
@@ -55,6 +59,7 @@ class Snapshots:
         self._run_hash = ""
         self._run: dict[str, Any] | None = None  # run.json, once written or read
         self._written: list[Member] = []
+        self._behind: Behind | None = None
 
     def __repr__(self):
         return f"Snapshots({str(self.path)!r})"
@@ -101,13 +106,42 @@ class Snapshots:
         if not self._written:
             self._check_still_ours()
         member = Member(member_file(step), step=int(step), epoch=epoch, kind=kind, logs=dict(logs or {}))
-        self._written.append(write_member(self.path, self.run["run_id"], member, weights))
-        self._write_index()
+        self._do(self._write, member, weights)
+
+    def write_behind(self, behind: Behind) -> None:
+        """Have members written by a thread from now on, while training goes on, until `behind` is closed."""
+        self._behind = behind
+
+    def _do(self, write: Callable[[Member, Weights], None], member: Member, weights: Weights) -> None:
+        if self._behind is None or self._behind.closed:
+            return write(member, weights)
+        # Copied, since torch hands out its own memory, in which training goes on.
+        self._behind.submit((self, write.__name__), write, member, [np.array(w) for w in weights])
+
+    def _write(self, member: Member, weights: Weights) -> None:
+        with self._telling_of(member):
+            self._written.append(write_member(self.path, self.run["run_id"], member, weights))
+            self._write_index()
 
     def add_best(self, weights: Weights, step: int, *, epoch: float | None = None, logs: Mapping | None = None) -> None:
         """Replace the best single model, which is kept apart from the members."""
         member = Member("best.safetensors", step=int(step), epoch=epoch, kind="best", logs=dict(logs or {}))
-        write_member(self.path, self.run["run_id"], member, weights)
+        self._do(self._write_best, member, weights)
+
+    def _write_best(self, member: Member, weights: Weights) -> None:
+        with self._telling_of(member):
+            write_member(self.path, self.run["run_id"], member, weights)
+
+    @contextlib.contextmanager
+    def _telling_of(self, member: Member):
+        """Say of an error which member it was and what is left; safetensors has its own for a full disk."""
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            raise OSError(
+                f"cannot write '{self.path / member.file}': {error}. What was written before is complete: "
+                f"mm.load({str(self.path)!r}) gives it. Make room, or choose another directory, and train again."
+            ) from error
 
     def _check_still_ours(self) -> None:
         """Before its first member a run's directory looks free: another one may have claimed it as well."""
@@ -141,6 +175,7 @@ class Snapshots:
 
         A complete file that the index does not name yet, because the run died between the two writes, is counted.
         """
+        settle()
         run_id = self.run["run_id"]
         members = self._indexed(run_id)
         for file in sorted(self._files() - members.keys()):
@@ -209,6 +244,7 @@ class Snapshots:
     @property
     def best(self) -> tuple[Member, list[np.ndarray]]:
         """The best single model by the monitored log, with its weights; it is not one of the members."""
+        settle()
         if not (self.path / "best.safetensors").exists():
             raise FileNotFoundError(f"'{self.path}' keeps no best model: collect with Collect(…, best=\"val_loss\").")
         return read_member(self.path, self.run["run_id"], "best.safetensors")

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import keras
 from manyminima.recipes import Recipe
 from manyminima.runs import tasks
 from manyminima.runs.architecture import describe, summarise
+from manyminima.runs.behind import Behind
 from manyminima.runs.format import Member
 from manyminima.runs.snapshots import Snapshots
 from manyminima.training import averages, caller, instep, rate
@@ -155,6 +156,9 @@ class Collect(keras.callbacks.Callback):
         for fold in self.folds:
             if hasattr(fold, "begin"):
                 fold.begin(run)
+        self._behind = Behind()
+        for place in _directories(self.folds):
+            place.write_behind(self._behind)
 
     # -- while training ----------------------------------------------------------------------------------------------
 
@@ -165,9 +169,10 @@ class Collect(keras.callbacks.Callback):
         again on JAX even when it does nothing. `self.model` is touched only when a member is due, for the same reason.
         """
         self._last_batch = batch
-        if self._step + batch == self._next_due:
+        if self._step + batch == self._next_due or self._behind.failed:
             model = self.model
             with _nothing_left_on_error(model):
+                self._behind.check()
                 self._collect(model, self._step + batch, model.get_metrics_result())
 
     def on_epoch_end(self, epoch, logs=None):
@@ -177,6 +182,7 @@ class Collect(keras.callbacks.Callback):
             self._end_epoch(model, {} if logs is None else logs)
 
     def _end_epoch(self, model: keras.Model, logs: dict[str, Any]) -> None:
+        self._behind.check()
         # A callback may have ended the epoch early, and steps_per_execution batches run at once.
         self._step += min(self._steps, self._last_batch + model.steps_per_execution)
         if self._driver is not None:
@@ -213,6 +219,7 @@ class Collect(keras.callbacks.Callback):
         if self._prepared:
             self._averages.complete(self._step, {"epoch": self._step / self._steps})
             self._averages.remove()
+            self._behind.close()
             if len(self._collected) < len(self._due):
                 self._say(
                     f"training ended at step {self._step}: {len(self._collected)} of {len(self._due)} members were collected"
@@ -255,9 +262,17 @@ def _folds(into: Any, wrap: Any) -> tuple:
     return folds
 
 
+def _directories(folds: Iterable) -> list[Snapshots]:
+    """Return the runs on disk among folds, and those that averages are written to."""
+    places = list(folds)
+    for place in places:  # which grows meanwhile: an average may go into an average
+        if getattr(place, "into", None) is not None:
+            places.append(place.into)
+    return [place for place in places if isinstance(place, Snapshots)]
+
+
 def _check_directories(folds: Sequence) -> None:
-    places = [getattr(fold, "into", fold) for fold in folds]  # an average may be written to one
-    paths = [os.path.realpath(place.path) for place in places if isinstance(place, Snapshots)]
+    paths = [os.path.realpath(place.path) for place in _directories(folds)]
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice is not None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Which members to combine: what each number of them is worth."""
+"""What each number of members is worth."""
 
 import numpy as np
 from numpy.typing import ArrayLike
