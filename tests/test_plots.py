@@ -6,6 +6,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from manyminima import diversity, metrics, plots, selection
+from manyminima.plots import doubt
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(3, size=30)
@@ -19,6 +20,7 @@ DRAWN = {
     "correlation": lambda ax=None: plots.correlation(P, ax),
     "disagreement": lambda ax=None: plots.disagreement(P, ax),
     "learning_rate": lambda ax=None: plots.learning_rate(range(8), [0.2, 0.1] * 4, [4, 8], ax),
+    "risk_coverage": lambda ax=None: plots.risk_coverage([0.5, 1.0], [0.0, 0.1], ax),
     "score_by_size": lambda ax=None: plots.score_by_size(Y, P, metrics.nll, ax),
 }
 every_plot = pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN.keys())
@@ -131,3 +133,23 @@ def test_a_barrier_is_measured_from_the_line_between_the_ends():
     assert len(plots.barrier([0, 0.5, 1], [0.4, 0.1, 0.2]).texts) == 0
     with pytest.raises(ValueError, match="expected one loss for each"):
         plots.barrier([0, 1], [0.1, 0.2, 0.3])
+
+
+def test_risk_and_coverage():
+    drawn = lines(plots.risk_coverage([0.25, 1.0], [0.0, 0.1]))
+    np.testing.assert_array_equal(drawn["surest examples"], [[0.25, 0.0], [1.0, 0.1]])
+    np.testing.assert_array_equal(drawn["all examples answered"][:, 1], 0.1)
+    with pytest.raises(ValueError, match="expected one risk for each coverage"):
+        plots.risk_coverage([0.5, 1.0], [0.1])
+
+
+def test_images():
+    figure = doubt.images(
+        [RNG.normal(size=(4, 4)), np.zeros((4, 4, 1)), RNG.uniform(size=(4, 4, 3))] * 3, list("abcdefghi")
+    )
+    shown = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title() for ax in shown] == list("abcdefghi")
+    assert {image.get_array().max() for ax in shown for image in ax.images} == {0.0, 1.0}
+    figure.savefig(io.BytesIO())
+    with pytest.raises(ValueError, match="expected one caption for each picture"):
+        doubt.images([np.zeros((4, 4))], [])

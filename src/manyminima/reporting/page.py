@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from manyminima import plots
+from manyminima.plots import sizes
 from manyminima.reporting import about, averages, words
 from manyminima.reporting.report import Report
 
@@ -106,7 +107,7 @@ def _sizes(report: Report, name: str) -> Picture:
         f"for all {len(alone)} combined; {facts.better} is better."
     )
     caption = f"{facts.title} of the mean of n members, newest first and oldest first, and of each member alone."
-    return Picture(_svg(partial(plots.size_curves, orders["newest"], orders["oldest"], alone, facts)), alt, caption)
+    return Picture(_svg(partial(sizes.size_curves, orders["newest"], orders["oldest"], alone, facts)), alt, caption)
 
 
 def _rate(curve: dict[str, Any], collected: list[int]) -> Picture:
