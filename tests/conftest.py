@@ -3,7 +3,10 @@
 from jaxtyping import install_import_hook
 
 # The half that works on arrays. Elsewhere a wrong type must reach our own messages, which tests match.
-_ARRAY_HALF = ("arrays", "combine", "metrics", "diversity", "selection", "plots", "reporting")
+_ARRAY_HALF = (
+    *("arrays", "calibrate", "checks", "combine", "decomposition", "detection", "diversity", "equivalent", "metrics"),
+    *("mixtures", "plots", "reporting", "segmentation", "selection", "uncertainty", "weight_space"),
+)
 _hook = install_import_hook([f"manyminima.{name}" for name in _ARRAY_HALF], "beartype.beartype")
 
 import os  # noqa: E402

@@ -17,7 +17,7 @@ def test_every_public_name_is_there_and_sorted():
     for name in mm.__all__:
         assert getattr(mm, name) is not None
         assert name in dir(mm)
-    with pytest.raises(AttributeError, match="it has Collect, Ema, Ensemble"):
+    with pytest.raises(AttributeError, match="it has Collect, Combination, Ema"):
         mm.Colect  # noqa: B018
 
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from cases import noisy
-from manyminima import combine, metrics, selection
+from manyminima import combine, diversity, metrics, selection
 from manyminima.reporting.about import lines
 from manyminima.reporting.averages import barrier, notes, renderable
 from manyminima.reporting.report import Report, report
@@ -58,7 +58,14 @@ def test_numbers_are_those_of_the_modules():
         np.testing.assert_allclose(result.average[name], np.mean(alone))
         np.testing.assert_allclose(result.deviation[name], np.std(alone, ddof=1))
     np.testing.assert_array_equal(result.by_size["nll"]["oldest"], selection.scores_by_size(Y, GOOD, order="oldest"))
-    assert set(result.diversity) == {"disagreement", "softmax_correlation"}
+    assert set(result.diversity) == {
+        "disagreement",
+        "softmax_correlation",
+        "js",
+        "normalised_disagreement",
+        "jensen_gap",
+    }
+    np.testing.assert_array_equal(result.disagreement, diversity.disagreement_matrix(GOOD))
 
 
 @pytest.mark.parametrize("copies", [3, 7])
@@ -113,7 +120,8 @@ def test_regression():
     result = report(y, y + RNG.normal(size=(4, 100, 2)))
     assert result.task == "regression"
     assert list(result.ensemble) == ["squared_error"]
-    assert result.diversity == {}
+    gain = np.mean([member.scores["squared_error"] for member in result.members]) - result.ensemble["squared_error"]
+    np.testing.assert_allclose(result.diversity["variance"], gain)
     assert outcomes(result) == {
         ("squared_error", "last member"): "better",
         ("squared_error", "average member"): "better",

@@ -9,8 +9,27 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-_MODULES = ("combine", "datasets", "diversity", "metrics", "plots", "recipes", "schedules", "selection", "when", "zoo")
+_MODULES = (
+    "calibrate",
+    "combine",
+    "datasets",
+    "decomposition",
+    "detection",
+    "diversity",
+    "metrics",
+    "mixtures",
+    "plots",
+    "recipes",
+    "schedules",
+    "segmentation",
+    "selection",
+    "uncertainty",
+    "weight_space",
+    "when",
+    "zoo",
+)
 _NAMES = {
+    "Combination": "combination",
     "Collect": "training.collect",
     "Ema": "averaging.folds",
     "Ensemble": "inference.ensemble",
@@ -27,11 +46,30 @@ _NAMES = {
 __all__ = sorted([*_MODULES, *_NAMES])  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from manyminima import combine, datasets, diversity, metrics, plots, recipes, schedules, selection, when, zoo
+    from manyminima import (
+        calibrate,
+        combine,
+        datasets,
+        decomposition,
+        detection,
+        diversity,
+        metrics,
+        mixtures,
+        plots,
+        recipes,
+        schedules,
+        segmentation,
+        selection,
+        uncertainty,
+        weight_space,
+        when,
+        zoo,
+    )
     from manyminima.averaging.barrier import barrier
     from manyminima.averaging.batchnorm import refresh_batchnorm
     from manyminima.averaging.folds import Ema, LastK, Mean
     from manyminima.averaging.soup import greedy_soup
+    from manyminima.combination import Combination
     from manyminima.inference.ensemble import Ensemble
     from manyminima.inference.loading import load
     from manyminima.reporting.report import report

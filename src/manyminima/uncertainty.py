@@ -6,9 +6,10 @@
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
+from scipy.special import entr
 
 from manyminima.arrays import member_outputs
-from manyminima.distributions import Distributions, entropy, member_distributions
+from manyminima.checks import Distributions, member_distributions
 
 __all__ = ["aleatoric", "disagreement", "epistemic", "max_probability", "total"]
 
@@ -177,9 +178,14 @@ def disagreement(probs: ArrayLike) -> OnePerExample:
 
 
 def _total(members: Distributions) -> OnePerExample:
-    return entropy(members.mean(axis=0, dtype=np.float64))
+    return _entropy(members.mean(axis=0, dtype=np.float64))
 
 
 def _aleatoric(members: Distributions) -> OnePerExample:
     # One member at a time: entropies of all of them at once take the memory of another copy of probs.
-    return np.sum([entropy(one) for one in members], axis=0) / len(members)
+    return np.sum([_entropy(one) for one in members], axis=0) / len(members)
+
+
+def _entropy(rows: Float[np.ndarray, "*examples classes"]) -> OnePerExample:
+    # A row of float32 may sum to a little more than 1, which would make this a little less than 0.
+    return np.maximum(entr(rows, dtype=np.float64).sum(axis=-1), 0.0)

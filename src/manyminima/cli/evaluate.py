@@ -1,4 +1,4 @@
-"""`manyminima evaluate`: what the ensemble is worth beside its own members."""
+"""`manyminima evaluate`: what the ensemble is worth beside its own members, and how best to combine them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from manyminima.cli.errors import plain_errors
+from manyminima.cli.fitting import CALIBRATE, COEFFICIENTS, check_fit
+from manyminima.cli.output import HTML, JSON, check_files, show
 
 _DATA = "Rows to judge on. Default: the test rows of the run's own data. Another source: all its rows."
 _AVERAGES = "Also what averages of the members' weights are worth beside averages of their predictions."
@@ -15,24 +17,54 @@ _AVERAGES = "Also what averages of the members' weights are worth beside average
 def command(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     data: Annotated[str | None, typer.Option(help=_DATA)] = None,
-    html: Annotated[Path | None, typer.Option(help="Where the page goes. Default: RUN/analysis/report.html.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Where the numbers go. Default: RUN/analysis/report.json.")] = None,
+    coefficients: Annotated[str | None, typer.Option(help=COEFFICIENTS)] = None,
+    calibrate: Annotated[str | None, typer.Option(help=CALIBRATE)] = None,
+    html: Annotated[Path | None, typer.Option(help=f"{HTML} Default: RUN/analysis/report.html.")] = None,
+    json: Annotated[Path | None, typer.Option(help=f"{JSON} Default: RUN/analysis/report.json.")] = None,
     averages: Annotated[bool, typer.Option("--averages", help=_AVERAGES)] = False,
 ) -> None:
-    """Score the ensemble and each member on rows that nothing was trained or chosen on."""
+    """Score the ensemble and each member on rows that nothing was trained or chosen on.
+
+    What is fitted with --coefficients and --calibrate, on the run's validation rows, is kept beside the run: from then on
+    [bold]mm.load[/bold] predicts and exports with it.
+
+    Example: manyminima evaluate runs/x --coefficients fitted --calibrate temperature
+    """
+    check_fit(coefficients, calibrate)
     import manyminima as mm
     from manyminima.cli import backend
 
-    rows = mm.datasets.evaluation_rows(mm.Snapshots(run).about["data"], data)
+    snapshots = mm.Snapshots(run)
+    rows = mm.datasets.evaluation_rows(snapshots.about["data"], data)
+    fits = coefficients is not None or calibrate is not None
+    held_out = rows.dataset or (mm.datasets.run_dataset(snapshots.about["data"]) if fits else None)
     html, json = html or run / "analysis" / "report.html", json or run / "analysis" / "report.json"
-    for option, path in (("--html", html), ("--json", json)):
-        _check_file(path, option)
+    check_files(html, json)
     backend.choose()
     ensemble = mm.load(run)
-    scores = _averages(ensemble, rows) if averages else None
-    report = mm.report(rows.y, ensemble.predict_members(rows.x), run=ensemble, averages=scores)
-    _write(report, html, json)
-    _print(report, rows.text, html, json)
+    validation = (held_out.y_val, ensemble.predict_members(held_out.x_val)) if held_out else None
+    if fits and validation:
+        ensemble = _fit(snapshots, ensemble, validation, coefficients or "uniform", calibrate or "none")
+    report = mm.report(
+        rows.y,
+        ensemble.predict_members(rows.x),
+        run=ensemble,
+        x=rows.x,
+        validation=validation,
+        averages=_averages(ensemble, rows) if averages else None,
+    )
+    show(report, f"On {rows.text}:", html, json)
+
+
+def _fit(run, ensemble, validation, coefficients: str, calibrate: str):
+    """Fit on the validation rows, keep the result beside the run, and return the ensemble that uses it."""
+    import manyminima as mm
+    from manyminima.inference.loading import keep
+
+    found = mm.Combination.fit(*validation, coefficients, calibrate, task=ensemble.about["task"])
+    path = keep(run, found)
+    typer.echo(f"On {len(validation[0]):,} validation rows: {found.label}. Kept in {path}.")
+    return ensemble.combined_by(found)
 
 
 def _averages(ensemble, rows):
@@ -42,27 +74,3 @@ def _averages(ensemble, rows):
     known = ensemble.about["data"] if batchnorm.layers_of(ensemble.model) else None
     x_train = datasets.training_inputs(known, rows) if known else None
     return ensemble.average_scores(rows.x, rows.y, x_train=x_train)
-
-
-def _check_file(path: Path, option: str) -> None:
-    from manyminima.cli.train import check_writable
-
-    if path.is_dir():
-        raise IsADirectoryError(f"'{path}' is a directory. Name a file in it: {path / f'report.{option[2:]}'}.")
-    check_writable(path.parent, option)
-
-
-def _write(report, html: Path, json: Path) -> None:
-    for path, write in ((html, report.to_html), (json, report.to_json)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path)
-
-
-def _print(report, text: str, html: Path, json: Path) -> None:
-    from rich.console import Console
-
-    console = Console()
-    console.print(f"On {text}:", highlight=False)
-    console.print(report)
-    console.print(f"Report: {html}", highlight=False, soft_wrap=True)
-    console.print(f"Numbers: {json}", highlight=False, soft_wrap=True)

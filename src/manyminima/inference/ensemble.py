@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from manyminima import combine as rules
+from manyminima.combination import Combination
 from manyminima.inference import inputs, outputs, sources
 from manyminima.inference.execution import Execution, choose, compile_members, compiles_each_shape
 from manyminima.inference.inputs import Rows
@@ -61,6 +62,7 @@ class Ensemble:
         self.tasks = tasks.override(recorded or tasks.of_model(model), task, from_logits)
         self.execution: Execution = choose(model, execution)
         self._compiled: dict[str, Callable] = {}
+        self.combination: Combination | None = None
 
     @classmethod
     def from_files(
@@ -116,6 +118,26 @@ class Ensemble:
         other.__dict__.update({k: v for k, v in self.__dict__.items() if k != "_program"})
         other._members, other._about, other._files = members.weights, members.about, members.files
         other.execution = execution
+        other.combination = None  # what was fitted to other members does not fit these
+        return other
+
+    def combined_by(self, combination: Combination | None) -> "Ensemble":
+        """Return this ensemble with another way from members to one prediction; None is their mean.
+
+        It is what `predict`, `evaluate` and `to_keras` use then. For single outputs only; slices of the ensemble have other
+        members, and go back to the mean.
+        """
+        if combination is not None:
+            if len(self.tasks) > 1:
+                raise ValueError("a combination is for one output, and this model has several: combine each by itself.")
+            if combination.selection is not None and len(combination.selection.coefficients) != len(self):
+                raise ValueError(
+                    f"the combination is of {len(combination.selection.coefficients)} members, and this ensemble has "
+                    f"{len(self)}. Fit one to the predictions of these: mm.Combination.fit(y_val, "
+                    "ensemble.predict_members(x_val))."
+                )
+        other = object.__new__(Ensemble)
+        other.__dict__.update({**self.__dict__, "combination": combination})
         return other
 
     @property
@@ -126,7 +148,8 @@ class Ensemble:
 
     def __repr__(self):
         kinds = ", ".join(f"{name}: {t}" if name else str(t) for name, t in self.tasks.items())
-        return f"Ensemble({len(self)} members of '{self.model.name}', {kinds}, {self.execution})"
+        how = f", {self.combination.label}" if self.combination else ""
+        return f"Ensemble({len(self)} members of '{self.model.name}', {kinds}, {self.execution}{how})"
 
     # -- predicting --------------------------------------------------------------------------------------------------
 
@@ -138,22 +161,24 @@ class Ensemble:
         """
         return self._predict(x, batch_size, lambda probs: probs, axis=1)[0]
 
-    def predict(self, x: Any, *, batch_size: int | None = None, combine: Callable = rules.mean) -> Any:
+    def predict(self, x: Any, *, batch_size: int | None = None, combine: Callable | None = None) -> Any:
         """Return the combined prediction, float32, of shape (examples, classes).
 
         Args:
             x: whatever `model.predict` takes.
             batch_size: examples at once; None is 1024, or fewer (down to 32) where an example has many numbers.
-            combine: a function of (members, examples, classes), such as those of `mm.combine`.
+            combine: a function of (members, examples, classes), such as those of `mm.combine`; None is what was fitted beside
+                the run (`ensemble.combination`), or else their mean.
         """
-        return self._predict(x, batch_size, combine, axis=0)[0]
+        return self._predict(x, batch_size, combine or self.combination or rules.mean, axis=0)[0]
 
     def evaluate(self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int | None = None) -> dict:
         """Return the scores of the combined prediction by name, as the report defines them; a dict for each output.
 
         A data set brings its own labels and is read once.
         """
-        probs, labels, weights = self._predict(x, batch_size, rules.mean, axis=0, y=y, sample_weight=sample_weight)
+        rule = self.combination or rules.mean
+        probs, labels, weights = self._predict(x, batch_size, rule, axis=0, y=y, sample_weight=sample_weight)
         if labels is None:
             raise ValueError("evaluate needs labels: pass y, or a data set that yields (x, y).")
         if not isinstance(probs, dict):
@@ -165,14 +190,18 @@ class Ensemble:
         }
 
     def to_keras(self) -> keras.Model:
-        """Return ONE ordinary Keras model that averages the members; it can be saved as `.keras` and loads without us.
+        """Return ONE ordinary Keras model that combines the members; it can be saved as `.keras` and loads without us.
 
-        Its outputs are probabilities, also where the members' are logits. It is frozen, and this ensemble's model is not
-        part of it.
+        It has the coefficients and the temperature of `ensemble.combination`, and leaves out members of coefficient 0. Its
+        outputs are probabilities, also where the members' are logits. It is frozen, and this ensemble's model is not part of
+        it.
+
+        Raises:
+            ValueError: the model cannot be copied, or is calibrated by isotonic regression, which Keras has no layer for.
         """
-        from manyminima.inference.export import averaged
+        from manyminima.inference.export import combined
 
-        return averaged(self.model, self._members, self._task_of)
+        return combined(self.model, self._members, self._task_of, self.combination or Combination())
 
     def average(
         self,

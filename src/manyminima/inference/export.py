@@ -5,26 +5,41 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
+from manyminima.calibrate import Isotonic, Temperature
+from manyminima.combination import Combination
 from manyminima.inference.outputs import by_name
+from manyminima.metrics import NLL_FLOOR
 from manyminima.runs import architecture
 from manyminima.runs.format import Weights
 from manyminima.runs.tasks import Task
 
-__all__ = ["averaged", "copy_of"]
+__all__ = ["combined", "copy_of"]
 
 
-def averaged(model: keras.Model, members: Sequence[Weights], task_of: Callable[[str], Task]) -> keras.Model:
-    """Return a functional model whose output is the mean of the members' probabilities, of the same shape as `model`'s.
+def combined(
+    model: keras.Model, members: Sequence[Weights], task_of: Callable[[str], Task], combination: Combination
+) -> keras.Model:
+    """Return a functional model whose output is the members' combined probabilities, of the same shape as `model`'s.
 
-    Every member is a copy of `model`, named `member_000`, `member_001`, … It contains no class of this package, so the saved
-    file loads with Keras alone. `training=False` is pinned: layers of the `Random…` kind would otherwise be active.
+    Every member that counts is a copy of `model`, named `member_000`, `member_001`, … It contains no class of this package, so
+    the saved file loads with Keras alone. `training=False` is pinned: layers of the `Random…` kind would otherwise be active.
     """
+    if isinstance(combination.calibrator, Isotonic):
+        raise ValueError(
+            "Keras has no layer for isotonic regression. Calibrate by temperature, or export without: "
+            "ensemble.combined_by(None).to_keras()."
+        )
     config = _config(model)
     inputs = _inputs(model)
-    copies = [_copy(config, f"member_{k:03d}", weights, inputs, model) for k, weights in enumerate(members)]
+    coefficients = combination.coefficients(len(members))
+    counting = [int(k) for k in np.flatnonzero(coefficients)]
+    copies = [_copy(config, f"member_{k:03d}", members[k], inputs, model) for k in counting]
     named = [by_name(copy, model) for copy in copies]
-    means = {name: _mean([one[name] for one in named], task_of(name)) for name in named[0]}
+    means = {name: _mean([one[name] for one in named], task_of(name), coefficients[counting]) for name in named[0]}
+    if combination.calibrator is not None:
+        means = {name: _softened(one, task_of(name), combination.calibrator) for name, one in means.items()}
     outputs = list(means.values()) if isinstance(copies[0], list | tuple) else means.get("", means)
     ensemble = keras.Model(inputs, outputs, name=f"{model.name}_ensemble")
     ensemble.trainable = False
@@ -95,7 +110,23 @@ def _instance(config: dict, name: str, model: keras.Model) -> keras.Model:
     return member
 
 
-def _mean(outputs: list, task: Task) -> Any:
+def _mean(outputs: list, task: Task, coefficients: np.ndarray) -> Any:
     if task.from_logits and task.kind != "regression":
         outputs = [keras.layers.Activation("softmax" if task.kind == "multiclass" else "sigmoid")(o) for o in outputs]
-    return keras.layers.Average()(outputs) if len(outputs) > 1 else outputs[0]
+    if len(outputs) == 1:
+        return outputs[0]
+    if np.ptp(coefficients) == 0:
+        return keras.layers.Average()(outputs)
+    return keras.layers.Add()([keras.layers.Rescaling(float(c))(o) for c, o in zip(coefficients, outputs, strict=True)])
+
+
+def _softened(probs: Any, task: Task, calibrator: Temperature) -> Any:
+    """The temperature on probabilities, floored as `calibrate` does it; a single unit stands for one of two classes."""
+    cooler = keras.layers.Rescaling(1 / calibrator.temperature)
+    if task.kind == "multiclass":
+        return keras.layers.Activation("softmax")(cooler(_log(probs)))
+    return keras.layers.Activation("sigmoid")(cooler(_log(probs) - _log(1 - probs)))
+
+
+def _log(probs: Any) -> Any:
+    return keras.ops.log(keras.ops.maximum(probs, NLL_FLOOR))

@@ -2,14 +2,19 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from manyminima.combination import Combination
 from manyminima.inference import sources
 from manyminima.inference.ensemble import Ensemble
 from manyminima.runs import architecture
 from manyminima.runs.snapshots import Snapshots
 
-__all__ = ["load"]
+__all__ = ["COMBINATION", "keep", "load"]
+
+COMBINATION = Path("analysis", "combination.json")
 
 
 def load(
@@ -22,6 +27,8 @@ def load(
     execution: str = "auto",
 ) -> Ensemble:
     """Load the ensemble that a run collected; the model is rebuilt from the run, all files are checked first.
+
+    Coefficients and a temperature that were fitted beside the run are used: they are `ensemble.combination`.
 
     Args:
         path: a run's directory, or several: their members are joined, run by run.
@@ -43,4 +50,24 @@ def load(
     model = architecture.rebuild(runs[0].run.get("model"), custom_objects, safe_mode=safe_mode)
     members = sources.check(model, sources.members_of(runs))
     architecture.adopt(model, members.weights[0])
-    return Ensemble(model, members, task=task, from_logits=from_logits, execution=execution)
+    ensemble = Ensemble(model, members, task=task, from_logits=from_logits, execution=execution)
+    return ensemble.combined_by(_kept(runs[0])) if len(runs) == 1 else ensemble
+
+
+def keep(run: Snapshots, combination: Combination) -> Path:
+    """Write a combination of a run's members beside them, where `load` finds it; one that was there is replaced."""
+    members = tuple(member.hash for member in run.members)
+    return replace(combination, members=members).to_json(run.path / COMBINATION)
+
+
+def _kept(run: Snapshots) -> Combination | None:
+    path = run.path / COMBINATION
+    if not path.exists():
+        return None
+    found = Combination.from_json(path)
+    if found.members and found.members != tuple(member.hash for member in run.members):
+        raise ValueError(
+            f"'{path}' was fitted to other members than the run has now. Delete it, or fit anew, as "
+            f"`manyminima evaluate {run.path} --coefficients fitted` does."
+        )
+    return found

@@ -2,7 +2,6 @@
 
 import glob
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from manyminima.datasets.natural import natural_order
 from manyminima.runs import architecture
 from manyminima.runs.format import Member, Weights
 from manyminima.runs.snapshots import Snapshots
@@ -131,7 +131,7 @@ def _matching(pattern: str) -> list[str]:
     found = [pattern] if os.path.exists(pattern) else glob.glob(pattern)  # brackets may be part of a name
     if not found:
         raise FileNotFoundError(f"no file matches '{pattern}': expected a path, or a pattern like \"models/*.keras\".")
-    return sorted(found, key=lambda path: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", path)])
+    return sorted(found, key=natural_order)
 
 
 def _read_weights(model: keras.Model, path: str) -> Weights:

@@ -54,7 +54,12 @@ def disagreement(probs: ArrayLike, ax: Axes | None = None) -> Axes:
     Reference:
         Fort et al. 2019, Deep Ensembles: A Loss Landscape Perspective, figure 3.
     """
-    return _heatmap(diversity.disagreement_matrix(probs), "Disagreement of members", "share of examples", ax)
+    return disagreement_map(diversity.disagreement_matrix(probs), ax)
+
+
+def disagreement_map(matrix: Pairs, ax: Axes | None = None) -> Axes:
+    """The picture of `disagreement` from a (members, members) matrix that is already there."""
+    return _heatmap(matrix, "Disagreement of members", "share of examples", ax)
 
 
 def _heatmap(matrix: Pairs, title: str, unit: str, ax: Axes | None) -> Axes:

@@ -4,15 +4,21 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from io import StringIO
-from typing import Any
+from io import BytesIO, StringIO
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from manyminima import plots
+from manyminima.plots import doubt as doubt_plots
+from manyminima.plots import pairs as pairs_plots
 from manyminima.plots import sizes
-from manyminima.reporting import about, averages, words
+from manyminima.reporting import about, averages, differ, doubt, trust, words
 from manyminima.reporting.report import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 INK = "#24292f"
 _STYLE: dict[Any, Any] = {
@@ -55,9 +61,11 @@ def _render(template: str, report: Report) -> str:
     return environment.get_template(template).render(
         report=report,
         words=words,
+        differ=differ,
         facts=about.lines(report.about),
         pictures=_pictures(report),
         averages=_averages(report),
+        trust=_trust(report),
     )
 
 
@@ -67,6 +75,49 @@ def _pictures(report: Report) -> list[Picture]:
     if not curve or not len(curve["steps"]):
         return pictures
     return [*pictures, _rate(curve, report.about.get("collect") or [])]
+
+
+def _trust(report: Report) -> dict[str, Any]:
+    """Tables, sentences and pictures on what was fitted, what to ship, and what the ensemble is unsure of."""
+    return {
+        "coefficients": trust.coefficients(report),
+        "rows": trust.mixed_rows(report.mixed),
+        "ways": trust.ways(report),
+        "ship": trust.ship(report),
+        "doubts": trust.doubts(report.doubt),
+        "least_sure": trust.least_sure(report.doubt, doubt.SHOWN),
+        "risk": _risk(report.doubt) if report.doubt and report.doubt.errors else None,
+        "images": _images(report) if report.images and report.doubt else None,
+        "pairs": _pairs(report) if report.disagreement else None,
+    }
+
+
+def _risk(found: doubt.Doubt) -> Picture:
+    alt = (
+        f"Error against the share of examples answered, surest first: {found.risk[0]:.2%} for the surest, "
+        f"{found.risk[-1]:.2%} for all; area {found.area:.4f}."
+    )
+    caption = "Errors among the surest share of the examples. The dashed line is the error of all of them."
+    return Picture(_svg(partial(plots.risk_coverage, list(found.coverage), list(found.risk))), alt, caption)
+
+
+def _images(report: Report) -> Picture:
+    assert report.doubt is not None
+    captions = [f"{e.label}, taken for\n{e.predicted} ({e.probability:.2f})" for e in report.doubt.examples]
+    alt = "The inputs of the least sure examples: " + "; ".join(one.replace("\n", " ") for one in captions) + "."
+    return Picture(_png(partial(doubt_plots.images, report.images, captions)), alt, "The examples it is least sure of.")
+
+
+def _pairs(report: Report) -> Picture:
+    matrix = np.array(report.disagreement)
+    pairs = matrix[np.triu_indices(len(matrix), 1)]
+    alt = (
+        f"Share of rows on which two members predict different classes, for each pair of {len(matrix)} members: from "
+        f"{pairs.min():.2%} to {pairs.max():.2%}."
+    )
+    return Picture(
+        _svg(partial(pairs_plots.disagreement_map, matrix)), alt, "How often two members predict different classes."
+    )
 
 
 def _averages(report: Report) -> dict[str, Any] | None:
@@ -118,6 +169,16 @@ def _rate(curve: dict[str, Any], collected: list[int]) -> Picture:
     )
     caption = "Learning rate of each step. A dot marks a collected member, at the rate of the last batch it has seen."
     return Picture(_svg(partial(plots.learning_rate, curve["steps"], rates, collected)), alt, caption)
+
+
+def _png(draw: Callable[[], "Figure"]) -> str:
+    """Photographs as a data URI, on a transparent ground."""
+    from matplotlib import rc_context
+
+    with rc_context(_STYLE):
+        file = BytesIO()
+        draw().savefig(file, format="png", dpi=110, metadata={"Software": None})
+    return "data:image/png;base64," + b64encode(file.getvalue()).decode()
 
 
 def _svg(draw: Callable[[], Any]) -> str:

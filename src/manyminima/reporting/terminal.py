@@ -9,10 +9,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from manyminima.reporting import about, averages, words
+from manyminima.reporting import about, averages, differ, trust, words
 from manyminima.reporting.report import Report, Scores
 
 _WIDEST = 110
+_EXAMPLES = 5
 
 
 def text(report: Report) -> str:
@@ -35,8 +36,9 @@ def renderable(report: Report) -> Group:
     if report.verdict.sentences:
         parts += [*(_bullet(sentence) for sentence in report.verdict.sentences), Text()]
     parts.append(_scores(report))
+    parts += _trust(report)
     if report.diversity:
-        parts += [Text("Between members: " + "; ".join(words.diversity(report.diversity)) + "."), Text()]
+        parts += [Text("Between members: " + "; ".join(differ.sentences(report.diversity)) + "."), Text()]
     if len(report.members) > 1:
         parts.append(_sizes(report))
     if report.averages:
@@ -46,6 +48,38 @@ def renderable(report: Report) -> Group:
     if facts:
         parts += [Text(), _facts(facts)]
     return Group(*parts)
+
+
+def _trust(report: Report) -> list[RenderableType]:
+    """What was fitted, what to ship, and what the ensemble is unsure of."""
+    parts: list[RenderableType] = []
+    fitted = trust.coefficients(report)
+    if fitted:
+        shares = ", ".join(f"{label} {share}" for label, share in fitted.rows)
+        parts += [Text(fitted.title, style="bold"), *map(_bullet, (f"Coefficients: {shares}.", *fitted.notes)), Text()]
+    ways = trust.ways(report)
+    if ways:
+        goals = [f"{goal[0].upper()}{goal[1:]}: {text}." for goal, text in trust.ship(report)]
+        parts += [
+            Text("What to ship", style="bold"),
+            *map(_bullet, goals),
+            Text(),
+            _texts(ways),
+            Text(ways.notes[0]),
+            Text(),
+        ]
+    parts += [*map(Text, trust.doubts(report.doubt)), Text()] if report.doubt else []
+    examples = trust.least_sure(report.doubt, _EXAMPLES)
+    return [*parts, _texts(examples)] if examples else parts
+
+
+def _texts(content: trust.TextTable) -> Table:
+    table = _table(content.title)
+    for column, name in enumerate(content.head):
+        table.add_column(name, justify="right" if column else "left", no_wrap=not column)
+    for row in content.rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _bullet(sentence: str) -> Table:
@@ -71,6 +105,8 @@ def _scores(report: Report) -> Table:
         table.add_row("± standard deviation", *_cells(report.deviation))
         table.add_section()
         table.add_row(f"ensemble of {len(report.members)}", *_cells(report.ensemble), style="bold")
+        for name, found in trust.mixed_rows(report.mixed):
+            table.add_row(Text(name), *_cells(found))
     return table
 
 

@@ -77,19 +77,6 @@ def examples(count: int, rows: int) -> str:
     return text if rows == count else f"{text} ({rows:,} rows)"
 
 
-def diversity(measures: dict[str, float]) -> list[str]:
-    """The measures of `manyminima.diversity`, each with its number and its direction.
-
-    >>> diversity({"disagreement": 0.021})
-    ['disagreement 2.10% of predictions (higher is more diverse)']
-    """
-    said = {
-        "disagreement": "disagreement {:.2%} of predictions (higher is more diverse)",
-        "softmax_correlation": "correlation of probabilities {:.4f} (lower is more diverse)",
-    }
-    return [said[name].format(value) for name, value in measures.items()]
-
-
 def some_sizes(members: int) -> list[int]:
     """At most eight ensemble sizes to show, from one to all.
 

@@ -4,20 +4,20 @@ Each step minimises the second-order model of the loss over the same coefficient
 its minimum as far as the loss falls. The duality gap of the loss, no property of the path, says when to stop.
 
 Reference: Kim, Carbonetto, Stephens and Anitescu 2020, A Fast Algorithm for Maximum Likelihood Estimation of Mixture
-Proportions Using Sequential Quadratic Programming, section 3.
+Proportions Using Sequential Quadratic Programming.
 """
 
 import numpy as np
 from jaxtyping import Bool
 
 from manyminima.arrays import Pairs, PerMember
-from manyminima.selection.losses import Loss, equal
+from manyminima.selection.losses import Loss, equal, smooth_gap
 
 __all__ = ["lowest"]
 
 AIM = 1e-12  # the gap to stop at, in the loss's own unit
 _STEPS = 100
-_WARM_UP = 10
+_WARM_UP = 3
 _RIDGE = 1e-10  # keeps models of members that depend on each other solvable; the steps still end at the loss's optimum
 
 
@@ -37,14 +37,14 @@ def _alike(loss: Loss) -> np.ndarray:
 
 def _minimum(loss: Loss) -> PerMember:
     best = coefficients = _warm_up(loss)
-    lowest_gap = loss.gap(best)
+    smallest = smooth_gap(loss, best)
     for _ in range(_STEPS):
-        if lowest_gap <= AIM * loss.unit:
+        if smallest <= AIM * loss.unit:
             break
         coefficients, moved = _step(loss, coefficients)
-        gap = loss.gap(coefficients)
-        if gap < lowest_gap:
-            best, lowest_gap = coefficients, gap
+        bound = smooth_gap(loss, coefficients)
+        if bound < smallest:
+            best, smallest = coefficients, bound
         if not moved:
             break
     return best
@@ -54,16 +54,19 @@ def _warm_up(loss: Loss) -> PerMember:
     """From equal coefficients, for the log loss, closer to the optimum by rounds of EM, which never raise it."""
     coefficients = equal(len(loss.values))
     for _ in range(_WARM_UP if loss.metric == "nll" else 0):
-        coefficients = coefficients * -loss.slopes(coefficients)
-        coefficients /= coefficients.sum()
+        share = coefficients * -loss.slopes(coefficients)
+        if share.sum() == 0:  # no member gives any label a probability
+            break
+        coefficients = share / share.sum()
     return coefficients
 
 
 def _step(loss: Loss, start: PerMember) -> tuple[PerMember, bool]:
     """One Newton step, shortened until the loss falls by a share of what its slope promises."""
     slopes, curvature = loss.slopes(start), loss.curvature(start)
-    curvature = curvature + _RIDGE * np.trace(curvature) / len(start) * np.eye(len(start))
-    towards = _model_minimum(curvature, slopes - curvature @ start, start) - start
+    scale = np.trace(curvature) / len(start)
+    model = curvature / scale + _RIDGE * np.eye(len(start))
+    towards = _model_minimum(model, slopes / scale - model @ start, start) - start
     before, promise, length = loss.smooth(start), float(slopes @ towards), 1.0
     rounding = 4 * np.finfo(float).eps * loss.unit
     while length > 1e-12:

@@ -1,9 +1,8 @@
-"""Distributions over classes: the check that members' rows are such, and how unsure one of them is."""
+"""Checks of arrays that come without labels: members' distributions, and any other numbers, named in the message."""
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy.special import entr
 
 from manyminima.arrays import ROW_SUM_TOLERANCE, check_distributions, member_outputs
 
@@ -29,6 +28,16 @@ def member_distributions(probs: ArrayLike) -> Distributions:
     return outputs
 
 
-def entropy(rows: Float[np.ndarray, "*examples classes"]) -> Float[np.ndarray, "*examples"]:
-    """Entropy of each distribution in nats, 0..log(classes); higher is less sure."""
-    return np.maximum(entr(rows, dtype=np.float64).sum(axis=-1), 0.0)
+def numbers(values: ArrayLike, name: str) -> Float[np.ndarray, "..."]:
+    """The values in float64, if there are any and all are finite; else an error that calls them by `name`."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}. Pass at least one number.")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        index = tuple(int(i) for i in np.unravel_index(np.argmax(bad), array.shape))
+        raise ValueError(
+            f"{name} holds {array[index]} at {index}, expected finite numbers. Leave out the examples that have none: "
+            f"np.isfinite({name}) tells which do."
+        )
+    return array

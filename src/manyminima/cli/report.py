@@ -1,0 +1,71 @@
+"""`manyminima report`: the report on predictions that any framework made."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from manyminima.cli.errors import plain_errors
+from manyminima.cli.fitting import CALIBRATE, COEFFICIENTS, check_fit
+from manyminima.cli.output import HTML, JSON, check_files, show
+
+_PROBS = "Members' probabilities: .npy of (members, examples, classes), or .npz with that array or one for each member."
+_LABELS = "Labels: .npy of (examples,), or .npz with that one array."
+_INPUTS = "Inputs of the same rows, .npy; where they are images, the least sure examples are shown."
+_VALIDATION = "The same for rows that are neither trained on nor reported on: to fit on, and to choose what to ship by."
+_SHARE = (
+    "Instead of separate validation rows: the share of the rows, drawn at random, that is fitted on and not reported."
+)
+
+
+@plain_errors
+def command(
+    probs: Annotated[Path, typer.Option(help=_PROBS)],
+    labels: Annotated[Path, typer.Option(help=_LABELS)],
+    inputs: Annotated[Path | None, typer.Option(help=_INPUTS)] = None,
+    validation_probs: Annotated[Path | None, typer.Option(help=_VALIDATION)] = None,
+    validation_labels: Annotated[Path | None, typer.Option(help="Their labels.")] = None,
+    validation_share: Annotated[float | None, typer.Option(help=_SHARE)] = None,
+    coefficients: Annotated[str | None, typer.Option(help=COEFFICIENTS)] = None,
+    calibrate: Annotated[str | None, typer.Option(help=CALIBRATE)] = None,
+    task: Annotated[str | None, typer.Option(help="multiclass, binary, multilabel or regression.")] = None,
+    from_logits: Annotated[bool, typer.Option("--from-logits", help="The files hold logits.")] = False,
+    html: Annotated[Path, typer.Option(help=HTML)] = Path("report.html"),
+    json: Annotated[Path, typer.Option(help=JSON)] = Path("report.json"),
+) -> None:
+    """Report on members' predictions from PyTorch, scikit-learn or anything else that can write arrays.
+
+    Example: manyminima report --probs members.npz --labels y.npy --validation-share 0.5 --calibrate temperature
+    """
+    check_fit(coefficients, calibrate)
+    fits = coefficients is not None or calibrate is not None
+    _check_validation(validation_probs, validation_labels, validation_share, fits)
+    check_files(html, json)
+    import manyminima as mm
+    from manyminima.datasets import predictions
+
+    rows = predictions.read(probs, labels, inputs, from_logits=from_logits, task=task)
+    if validation_probs and validation_labels:
+        held_out = predictions.read(validation_probs, validation_labels, None, from_logits=from_logits, task=task)
+    else:
+        rows, held_out = predictions.split(rows, validation_share)
+    validation = (held_out.y, held_out.probs) if held_out else None
+    combination = None
+    if fits and validation:
+        combination = mm.Combination.fit(*validation, coefficients or "uniform", calibrate or "none", task=task)
+    report = mm.report(rows.y, rows.probs, x=rows.x, task=task, validation=validation, combination=combination)
+    show(report, f"On {len(rows.y):,} examples of {probs}:", html, json)
+
+
+def _check_validation(probs: Path | None, labels: Path | None, share: float | None, fits: bool) -> None:
+    if (probs is None) != (labels is None):
+        raise typer.BadParameter("it takes --validation-probs and --validation-labels together.")
+    if share is not None and (probs is not None or not 0 < share < 1):
+        raise typer.BadParameter(
+            "expected a share between 0 and 1, and no validation files beside it.", param_hint="--validation-share"
+        )
+    if fits and probs is None and share is None:
+        raise typer.BadParameter(
+            "coefficients and calibrators are not fitted on the rows they are reported on. Give --validation-probs and "
+            "--validation-labels, or set rows apart with --validation-share 0.5."
+        )

@@ -1,0 +1,51 @@
+"""How much the members differ: each measure, what it is called, and who differs from whom."""
+
+from manyminima import decomposition, diversity
+from manyminima.arrays import Problem
+
+__all__ = ["matrix", "measures", "sentences"]
+
+
+def measures(problem: Problem) -> dict[str, float]:
+    """Each measure by name; empty for one member."""
+    if len(problem.probs) == 1:
+        return {}
+    if problem.task == "regression":
+        parts = decomposition.ambiguity(
+            problem.y, problem.probs, task="regression", sample_weight=problem.sample_weight
+        )
+        return {"variance": parts.variance}
+    alone = {name: getattr(diversity, name)(problem.probs) for name in (*diversity.__all__, "js")}
+    return {
+        **alone,
+        "normalised_disagreement": decomposition.normalised_disagreement(problem.y, problem.probs, task="multiclass"),
+        "jensen_gap": decomposition.jensen_gap(
+            problem.y, problem.probs, task="multiclass", sample_weight=problem.sample_weight
+        ),
+    }
+
+
+def sentences(found: dict[str, float]) -> list[str]:
+    """Each measure with its number and its direction.
+
+    >>> sentences({"disagreement": 0.021, "jensen_gap": 0.0123})
+    ['disagreement 2.10% of predictions (higher is more diverse)', 'what averaging takes off the mean NLL 0.0123 nats']
+    """
+    return [_SAID[name].format(value) for name, value in found.items()]
+
+
+_SAID = {
+    "disagreement": "disagreement {:.2%} of predictions (higher is more diverse)",
+    "softmax_correlation": "correlation of probabilities {:.4f} (lower is more diverse)",
+    "js": "Jensen-Shannon divergence {:.4f} nats (higher is more diverse)",
+    "normalised_disagreement": "disagreement {:.2f} times the error rate (higher is more diverse)",
+    "jensen_gap": "what averaging takes off the mean NLL {:.4f} nats",
+    "variance": "variance around their mean {:.4g}, which is what averaging takes off the mean squared error",
+}
+
+
+def matrix(problem: Problem) -> tuple[tuple[float, ...], ...]:
+    """Share of the rows on which each pair of members predicts different classes; empty for one member and regression."""
+    if len(problem.probs) == 1 or problem.task == "regression":
+        return ()
+    return tuple(map(tuple, diversity.disagreement_matrix(problem.probs).tolist()))

@@ -1,0 +1,76 @@
+"""What a report is given, put in order: one output, what was run, and what the members are called."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from manyminima.arrays import TASKS, Task
+
+__all__ = ["about", "averages", "labels", "one_output", "task"]
+
+
+def one_output(y: Any, probs: Any, output: str | None) -> tuple[ArrayLike, ArrayLike]:
+    """Labels and predictions of one output, where there may be several."""
+    if not isinstance(probs, Mapping):
+        if output is not None:
+            raise ValueError(f"output={output!r} was given, but probs is a single array. Leave output out.")
+        return y, probs
+    names = ", ".join(map(repr, probs))
+    if output is None and len(probs) == 1:
+        output = next(iter(probs))
+    if output not in probs:
+        given = "no output was chosen" if output is None else f"not {output!r}"
+        raise ValueError(f"probs holds the outputs {names}; {given}. Pass output={next(iter(probs))!r}, for example.")
+    if isinstance(y, Mapping) and output not in y:
+        raise ValueError(f"y holds {', '.join(map(repr, y))}, but not {output!r}. Pass labels for the outputs {names}.")
+    return (y[output] if isinstance(y, Mapping) else y), probs[output]
+
+
+def about(run: Any) -> dict[str, Any]:
+    """What was run, as a dict of JSON data."""
+    found = {} if run is None else getattr(run, "about", run)
+    if not isinstance(found, Mapping):
+        raise ValueError(
+            f"run is a {type(run).__name__}, expected a dict or something with an attribute `about`, or None."
+        )
+    return dict(found)
+
+
+def task(known: Any, output: str | None) -> Task | None:
+    """The task that a run recorded for this output, if it is one."""
+    found = known.get(output) if isinstance(known, Mapping) else known
+    return found if found in TASKS else None
+
+
+def averages(averages: Any, count: int) -> dict[str, Any] | None:
+    """The scores of averages as plain data, checked to be of so many members."""
+    if averages is None:
+        return None
+    found = asdict(averages)
+    given = {len(single) for single in found["single"].values()}
+    if given != {count}:
+        raise ValueError(
+            f"averages has scores of {', '.join(map(str, given))} members, but probs has {count}. Pass what average_scores "
+            "of the same ensemble returned, or no averages."
+        )
+    return found
+
+
+def labels(members: list[Mapping[str, Any]] | None, count: int) -> tuple[str, ...]:
+    """What the members are called, in tables and sentences."""
+    if not members:
+        return tuple(f"member {n}" for n in range(1, count + 1))
+    if len(members) != count:
+        raise ValueError(
+            f"run lists {len(members)} members, but probs has {count}. Pass the run that these predictions come from, "
+            "sliced as they are, or no run."
+        )
+    replicas = len({member.get("replica", 0) for member in members}) > 1
+    return tuple(_label(member, n, replicas) for n, member in enumerate(members, start=1))
+
+
+def _label(member: Mapping[str, Any], n: int, replicas: bool) -> str:
+    label = f"step {member['step']}" if "step" in member else f"member {n}"
+    return f"replica {member.get('replica', 0)}, {label}" if replicas else label
