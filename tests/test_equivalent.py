@@ -254,6 +254,7 @@ def test_sizes_and_scores_are_checked():
         deep_ensemble_equivalent(Y, NETS[:2], NETS, largest=4)
     with pytest.raises(ValueError, match=r"largest is 7, expected 1 to 6.*train more nets"):
         reference_curve(Y, NETS, largest=7)
+    assert deep_ensemble_equivalent(Y[:3], NETS[:2, :3], NETS[:, :3]).examples == 3  # as many as classes
     with pytest.raises(ValueError, match=r"largest is 0"):
         reference_curve(Y, NETS, largest=0)
     with pytest.raises(ValueError, match=r"score is nan, expected a finite.*calibrated_nll\(y, probs\)"):

@@ -99,13 +99,15 @@ class Snapshots:
         epoch: float | None = None,
         logs: Mapping | None = None,
         kind: str = "snapshot",
+        replica: int = 0,
     ) -> None:
-        """Write one member: `weights` in the order of `model.weights`, collected after `step` batches."""
+        """Write one member: `weights` in the order of `model.weights`, collected after `step` batches of run `replica`."""
         if self._run is None:
             self.begin({"variables": [{"path": "", **_shape(w)} for w in weights]})
         if not self._written:
             self._check_still_ours()
-        member = Member(member_file(step), step=int(step), epoch=epoch, kind=kind, logs=dict(logs or {}))
+        file = member_file(step, replica)
+        member = Member(file, int(step), int(replica), epoch=epoch, kind=kind, logs=dict(logs or {}))
         self._do(self._write, member, weights)
 
     def write_behind(self, behind: Behind) -> None:

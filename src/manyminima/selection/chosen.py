@@ -121,7 +121,7 @@ class Selection:
 
     def __str__(self) -> str:
         facts = getattr(metrics, self.metric).facts
-        gap = "" if self.gap is None else f", duality gap {self.gap:.0e}"
+        gap = "" if self.gap is None else f", duality gap {gap_text(self.gap)}"
         return (
             f"{self.method}: coefficients {' '.join(f'{value:.3f}' for value in self.coefficients)}\n"
             f"{facts.title} {f'{self.score:.4g} {facts.unit}'.strip()}; equal coefficients {self.uniform:.4g}, "

@@ -10,7 +10,7 @@ from manyminima.selection.chosen import Selection, selection_of
 from manyminima.selection.losses import Loss, equal, gap, loss_of
 from manyminima.selection.shrinking import FOLDS, cross_validated
 from manyminima.selection.simplex import lowest
-from manyminima.selection.words import examples_in, members_text, scored, these
+from manyminima.selection.words import examples_in, gap_text, members_text, scored, these
 
 __all__ = ["fit_coefficients"]
 
@@ -113,5 +113,5 @@ def _zeros(problem: Problem, fitted: PerMember, bound: float, share: float) -> s
     each = "taking it" if len(zero) == 1 else "taking any of them"
     return (
         f"{members_text(zero)} {got}: {each} into the mix of the others would not lower the {scored(problem)} "
-        f"(duality gap {bound:.0e}{unit})."
+        f"(duality gap {gap_text(bound)}{unit})."
     )

@@ -7,7 +7,9 @@ import numpy as np
 from manyminima import metrics
 from manyminima.arrays import Problem
 
-__all__ = ["members_text", "scored"]
+__all__ = ["examples_in", "gap_text", "members_text", "scored", "these"]
+
+_NO_GAP = 1e-12  # below it there is only rounding
 
 
 def members_text(places: Iterable[int]) -> str:
@@ -16,6 +18,11 @@ def members_text(places: Iterable[int]) -> str:
     if len(numbers) == 1:
         return f"Member {numbers[0]}"
     return f"Members {', '.join(numbers[:-1])} and {numbers[-1]}"
+
+
+def gap_text(gap: float) -> str:
+    """Write a duality gap to the digit that counts: "3e-10", "below 1e-12"."""
+    return f"below {_NO_GAP:.0e}" if gap < _NO_GAP else f"{gap:.0e}"
 
 
 def scored(problem: Problem) -> str:
