@@ -231,10 +231,11 @@ def deep_ensemble_equivalent(
     drawn = centre + _errors(both, draws, rng)
     drawn[:, :1] += _errors(method.mean(axis=1)[:, None], draws, rng)
     drawn[:, 1:] += _errors(added, draws, rng)
+    value = dee(centre[0], ReferenceCurve(tuple(centre[1:].tolist()), len(reference.probs), len(both)))
     low, high = np.quantile(_equivalents(drawn[:, 0], drawn[:, 1:]), [0.025, 0.975])
     capped = np.mean(drawn[:, 1:].min(axis=1) > drawn[:, 0])
-    numbers = (float(number) for number in (_equivalents(centre[:1], centre[None, 1:])[0], low, high, capped))
-    return Equivalent(*numbers, len(sizes), len(reference.probs), len(runs.probs), len(both))
+    counts = len(sizes), len(reference.probs), len(runs.probs), len(both)
+    return Equivalent(value, float(low), float(high), float(capped), *counts)
 
 
 def _problem(y: ArrayLike, probs: ArrayLike, name: str, task: Task | None = None) -> Problem:
