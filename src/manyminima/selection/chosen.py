@@ -10,6 +10,7 @@ from manyminima import combine, metrics
 from manyminima.arrays import PerMember, Task, as_problem
 from manyminima.fitting_data import FittingData
 from manyminima.selection.losses import Loss, best_single, equal, loss_of, mix, score
+from manyminima.selection.words import gap_text
 
 __all__ = ["Selection"]
 
