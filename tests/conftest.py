@@ -4,8 +4,19 @@ from jaxtyping import install_import_hook
 
 # The half that works on arrays. Elsewhere a wrong type must reach our own messages, which tests match.
 _ARRAY_HALF = (
-    *("arrays", "calibrate", "checks", "combine", "decomposition", "detection", "diversity", "equivalent", "metrics"),
-    *("mixtures", "plots", "reporting", "segmentation", "selection", "uncertainty", "weight_space"),
+    *(
+        "arrays",
+        "calibrate",
+        "calibrated",
+        "checks",
+        "combine",
+        "decomposition",
+        "detection",
+        "diversity",
+        "equivalent",
+        "metrics",
+    ),
+    *("mixtures", "plots", "reporting", "segmentation", "selection", "sharpness", "uncertainty", "weight_space"),
 )
 _hook = install_import_hook([f"manyminima.{name}" for name in _ARRAY_HALF], "beartype.beartype")
 

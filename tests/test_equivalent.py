@@ -8,9 +8,9 @@ from scipy.special import softmax
 
 from manyminima import combine, equivalent, metrics
 from manyminima.calibrate import temperature
+from manyminima.calibrated import calibrated_nll
 from manyminima.equivalent import (
     ReferenceCurve,
-    calibrated_nll,
     dee,
     deep_ensemble_equivalent,
     reference_curve,
@@ -156,10 +156,10 @@ def test_an_ensemble_of_four_nets_is_worth_four():
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    hits = []
+    hits = []  # without the error of the nets, which differ much here, it would be some 70 %
     for seed in range(30):
-        y, net = world(100 + seed, 60)
-        found = deep_ensemble_equivalent(y, several(net, 5, together=2), several(net, 10), draws=500, seed=seed)
+        y, net = world(100 + seed, 200, spread=0.5)
+        found = deep_ensemble_equivalent(y, several(net, 12, together=2), several(net, 8), draws=500, seed=seed)
         hits.append(found.low <= 2 <= found.high)
     assert sum(hits) >= 26
 

@@ -37,6 +37,8 @@ _NAMES = {
     "Mean": "averaging.folds",
     "Snapshots": "runs.snapshots",
     "barrier": "averaging.barrier",
+    "dee": "equivalent",
+    "deep_ensemble_equivalent": "equivalent",
     "greedy_soup": "averaging.soup",
     "load": "inference.loading",
     "refresh_batchnorm": "averaging.batchnorm",
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from manyminima.averaging.folds import Ema, LastK, Mean
     from manyminima.averaging.soup import greedy_soup
     from manyminima.combination import Combination
+    from manyminima.equivalent import dee, deep_ensemble_equivalent
     from manyminima.inference.ensemble import Ensemble
     from manyminima.inference.loading import load
     from manyminima.reporting.report import report

@@ -12,7 +12,6 @@ from manyminima import calibrate as calibrators
 from manyminima import combine
 from manyminima.arrays import PerMember, as_problem
 from manyminima.calibrate import Isotonic, Temperature
-from manyminima.metrics import nll
 from manyminima.selection import Selection, fit_coefficients, greedy, newest
 
 __all__ = ["CALIBRATORS", "COEFFICIENTS", "Combination"]
@@ -95,9 +94,7 @@ class Combination:
         if self.selection is not None:
             self.selection.score_on(y, probs)
         if self.calibrator is not None:
-            mixed = Combination(self.selection)(probs)
-            problem = as_problem(y, mixed[None], self.calibrator.task)
-            self.calibrator.data.check_unseen(y, nll(problem.y, problem.probs[0]), "the calibrator")
+            self.calibrator.score(y, Combination(self.selection)(probs))
 
     @property
     def label(self) -> str:

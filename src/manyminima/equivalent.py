@@ -1,6 +1,5 @@
-"""What an ensemble is worth in independent nets: the deep-ensemble equivalent, and the calibrated NLL it compares by."""
+"""What an ensemble is worth in independent nets: the deep-ensemble equivalent, told by calibrated NLL."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -10,53 +9,13 @@ from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 from manyminima.arrays import PerExample, PerMember, Problem, Task
-from manyminima.calibrate import best_sharpness, log_rows, losses, one_prediction, probabilities
-from manyminima.metrics import NLL_FLOOR
+from manyminima.calibrated import check_examples, held_out, parts
+from manyminima.sharpness import probabilities
 
-__all__ = ["Equivalent", "ReferenceCurve", "calibrated_nll", "dee", "deep_ensemble_equivalent", "reference_curve"]
+__all__ = ["Equivalent", "ReferenceCurve", "dee", "deep_ensemble_equivalent", "reference_curve"]
 
 LARGEST = 10
-_REPEATS, _CIRCLES = 5, 2
-_AT_ONCE = 100_000  # numbers that are worked on together: few enough for the processor's cache
-
-
-def calibrated_nll(
-    y: ArrayLike, probs: ArrayLike, *, task: Task | None = None, sample_weight: ArrayLike | None = None
-) -> float:
-    """NLL after the best temperature, by cross-validation on these very rows, a mean in nats; lower is better.
-
-    ```python
-    for _ in range(5):
-        a, b = halves of the examples, at random
-        held_out += [temperature(y[a], probs[a]).score(y[b], probs[b]), temperature(y[b], probs[b]).score(y[a], probs[a])]
-    np.mean(held_out)
-    ```
-
-    A metric, which tells methods apart by more than how sure they are: much of what a method gains in NLL, a temperature
-    gains too. It is no calibrator. What is used on new data is `calibrate.temperature`, fitted on held-out rows. The
-    halves are drawn with a fixed seed, so the same rows in the same order give the same number.
-
-    Args:
-        y: (examples,) class numbers, or what the task has.
-        probs: (examples, classes) combined probabilities.
-        task: One of the tasks of classification; inferred from the values if None.
-        sample_weight: (examples,) non-negative.
-
-    Raises:
-        ValueError: A single example, members that are not combined yet, or arrays that are not labels and probabilities.
-
-    Example:
-        >>> y, sure = [0, 0, 0, 1] * 100, np.array([[0.99, 0.01]] * 400)
-        >>> round(calibrated_nll(y, sure), 2)
-        0.56
-
-    Reference:
-        Ashukha et al. 2020, Pitfalls of In-Domain Uncertainty Estimation and Ensembling:
-        the calibrated log-likelihood, by cross-validation at test time.
-    """
-    problem = one_prediction(y, probs, task, sample_weight)
-    _check_examples(problem)
-    return float(np.average(_held_out(problem, problem.probs)[0], weights=problem.sample_weight))
+_CIRCLES = 2
 
 
 @dataclass(frozen=True)
@@ -224,7 +183,7 @@ def deep_ensemble_equivalent(
     """
     runs, reference = _problem(y, probs_by_seed, "probs_by_seed"), _problem(y, reference_probs, "reference_probs")
     sizes = _checked(runs, reference, largest, draws)
-    method = _per_example(runs, _held_out(runs, runs.probs))
+    method = _per_example(runs, held_out(runs, runs.probs))
     curves, added = _by_size(reference, sizes, seed)
     both = np.column_stack([method.mean(axis=0), curves])
     centre, rng = both.mean(axis=0), np.random.default_rng(seed)
@@ -253,13 +212,8 @@ def _problem(y: ArrayLike, probs: ArrayLike, name: str, task: Task | None = None
             "np.stack([probs_0, probs_1, ...])."
         )
     problem = probabilities(labels, rows, task)
-    _check_examples(problem)
+    check_examples(problem)
     return problem
-
-
-def _check_examples(problem: Problem) -> None:
-    if problem.group[-1] == 0:
-        raise ValueError("y holds 1 example, expected at least 2: a half fits the temperature, the other is scored.")
 
 
 def _checked(runs: Problem, problem: Problem, largest: int | None, draws: int) -> range:
@@ -323,40 +277,11 @@ def _by_choice(problem: Problem, choices: Bool[np.ndarray, "choices nets"]) -> t
     """Calibrated NLL of the mean of the chosen nets: per choice, and per example."""
     share = choices / choices.sum(axis=1, keepdims=True)
     per_choice, per_example = [], 0.0
-    for some in _parts(share, problem.probs[0].size):
-        found = _per_example(problem, _held_out(problem, np.tensordot(some, problem.probs, 1)))
+    for some in parts(share, problem.probs[0].size):
+        found = _per_example(problem, held_out(problem, np.tensordot(some, problem.probs, 1)))
         per_choice.append(found.mean(axis=1))
         per_example = per_example + found.sum(axis=0)
     return np.concatenate(per_choice), np.asarray(per_example) / len(share)
-
-
-def _held_out(problem: Problem, probs: Float[np.ndarray, "fits rows classes"]) -> Float[np.ndarray, "fits rows"]:
-    """NLL of each row, calibrated by the half that it is not in, a mean over the repeats."""
-    return np.concatenate([_together(problem, some) for some in _parts(probs, probs[0].size)])
-
-
-def _together(problem: Problem, probs: Float[np.ndarray, "fits rows classes"]) -> Float[np.ndarray, "fits rows"]:
-    below, label = log_rows(problem.y, probs)
-    weight = np.ones(len(problem.y)) if problem.sample_weight is None else problem.sample_weight
-    start = best_sharpness(below, label, weight, np.ones(len(probs)))
-    total = np.zeros(label.shape)
-    for halves in _halves(problem):
-        one, other = ((below.take(h, -1), label.take(h, -1), weight[h]) for h in halves)
-        for rows, (fitted_on, scored) in zip(halves, ((other, one), (one, other)), strict=True):
-            total[:, rows] += np.minimum(losses(*scored[:2], best_sharpness(*fitted_on, start)), -np.log(NLL_FLOOR))
-    return total / _REPEATS
-
-
-def _halves(problem: Problem) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    rng, examples = np.random.default_rng(0), int(problem.group[-1]) + 1
-    for _ in range(_REPEATS):
-        first = rng.permutation(examples) < examples // 2
-        yield np.flatnonzero(first[problem.group]), np.flatnonzero(~first[problem.group])
-
-
-def _parts(values: np.ndarray, numbers: int) -> Iterator[np.ndarray]:
-    at_once = max(1, _AT_ONCE // numbers)
-    return (values[i : i + at_once] for i in range(0, len(values), at_once))
 
 
 def _per_example(problem: Problem, rows: Float[np.ndarray, "fits rows"]) -> Float[np.ndarray, "fits examples"]:
