@@ -110,3 +110,44 @@ def noisy(y, scales, classes=3, seed=0):
     logits = 2 * np.eye(classes)[y] + scales * rng.normal(size=(len(scales), len(y), classes))
     probs = np.exp(logits)
     return (probs / probs.sum(-1, keepdims=True)).astype(np.float32)
+
+
+PROBLEM_CLASSES = 4
+PROBLEM_NOISE = [1.2, 3.0, 1.6, 2.0]
+
+
+def members_of(seed, examples=150, task="multiclass"):
+    """Labels and four members of different quality, of any task."""
+    rng = np.random.default_rng(seed)
+    if task == "multilabel":
+        y = rng.integers(2, size=(examples, 3))
+        noise = np.array(PROBLEM_NOISE)[:, None, None] * rng.normal(size=(4, examples, 3))
+        return y, 1 / (1 + np.exp(-(3 * y - 1.5 + noise)))
+    if task == "regression":
+        y = rng.normal(size=(examples, 2))
+        return y, y + np.array(PROBLEM_NOISE)[:, None, None] * rng.normal(size=(4, examples, 2))
+    classes = 2 if task == "binary" else PROBLEM_CLASSES
+    y = rng.integers(classes, size=examples)
+    probs = noisy(y, PROBLEM_NOISE, classes, seed).astype(np.float64)
+    probs /= probs.sum(-1, keepdims=True)
+    return (y.reshape(-1, 5), probs.reshape(4, -1, 5, classes)) if task == "dense" else (y, probs)
+
+
+# What a run tells about itself, with what is hard to show in it.
+ABOUT = {
+    "path": "runs/<script>alert(1)</script>",
+    "run_id": "a1b2",
+    "created": "2026-01-02T03:04:05",
+    "recipe": {"name": "snapshot", "cycles": 3, "peak": 0.1},
+    "epochs": 12,
+    "steps_per_epoch": 50,
+    "collect": [200, 400, 600],
+    "lr_curve": {"steps": list(range(600)), "rates": [0.1 * (1 - (t % 200) / 200) for t in range(600)]},
+    "model": {"name": "mlp", "parameters": 12345},
+    "task": "multiclass",
+    "versions": {"manyminima": "0.1.0", "keras": "3.15.0", "backend": "jax"},
+    "data": {"name": "blobs", "seed": 0},
+    "members": [
+        {"step": s, "epoch": s / 50, "replica": 0, "logs": {"val_loss": float("nan")}} for s in (200, 400, 600)
+    ],
+}

@@ -19,6 +19,7 @@ DRAWN = {
     "barrier": lambda ax=None: plots.barrier([0, 0.5, 1], [0.2, 0.9, 0.4], ax),
     "correlation": lambda ax=None: plots.correlation(P, ax),
     "disagreement": lambda ax=None: plots.disagreement(P, ax),
+    "forest": lambda ax=None: plots.forest(["a", "b"], [-1, 1], [-2, -1], [-0.5, 3], ax, label="NLL"),
     "learning_rate": lambda ax=None: plots.learning_rate(range(8), [0.2, 0.1] * 4, [4, 8], ax),
     "risk_coverage": lambda ax=None: plots.risk_coverage([0.5, 1.0], [0.0, 0.1], ax),
     "score_by_size": lambda ax=None: plots.score_by_size(Y, P, metrics.nll, ax),
@@ -153,3 +154,13 @@ def test_images():
     figure.savefig(io.BytesIO())
     with pytest.raises(ValueError, match="expected one caption for each picture"):
         doubt.images([np.zeros((4, 4))], [])
+
+
+def test_a_forest():
+    ax = plots.forest(["a", "b", "c"], [-1, 0, 1], [-2, -1, 0.5], [-0.5, 1, 2], label="NLL")
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b", "c"]
+    intervals = [line for line in ax.lines if line.get_linewidth() == 2]
+    np.testing.assert_array_equal([line.get_xdata() for line in intervals], [[-2, -0.5], [-1, 1], [0.5, 2]])
+    assert len({line.get_color() for line in intervals}) == 3
+    with pytest.raises(ValueError, match="expected a mean, a lower and an upper end for each name"):
+        plots.forest(["a"], [1], [0, 1], [2])

@@ -3,15 +3,13 @@ import html
 import io
 import json
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from cases import noisy
+from cases import ABOUT, noisy
 from manyminima import combine, diversity, metrics, selection
 from manyminima.reporting.about import lines
 from manyminima.reporting.averages import barrier, notes, renderable
@@ -19,25 +17,6 @@ from manyminima.reporting.report import Report, report
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(3, size=200)
-ABOUT = {
-    "path": "runs/<script>alert(1)</script>",
-    "run_id": "a1b2",
-    "created": "2026-01-02T03:04:05",
-    "recipe": {"name": "snapshot", "cycles": 3, "peak": 0.1},
-    "epochs": 12,
-    "steps_per_epoch": 50,
-    "collect": [200, 400, 600],
-    "lr_curve": {"steps": list(range(600)), "rates": [0.1 * (1 - (t % 200) / 200) for t in range(600)]},
-    "model": {"name": "mlp", "parameters": 12345},
-    "task": "multiclass",
-    "versions": {"manyminima": "0.1.0", "keras": "3.15.0", "backend": "jax"},
-    "data": {"name": "blobs", "seed": 0},
-    "members": [
-        {"step": s, "epoch": s / 50, "replica": 0, "logs": {"val_loss": float("nan")}} for s in (200, 400, 600)
-    ],
-}
-
-
 GOOD = noisy(Y, [1.5, 1.5, 1.5])
 
 
@@ -251,105 +230,3 @@ def test_tables_of_averages_fit_a_terminal():
 def test_averages_of_other_members():
     with pytest.raises(ValueError, match="averages has scores of 3 members, but probs has 2. Pass what average_scores"):
         report(Y, GOOD[:2], averages=averaged())
-
-
-# --- how it is shown
-
-
-def test_text():
-    text = str(report(Y, GOOD, run=ABOUT))
-    for words in ("better in NLL", "accuracy % ↑".replace("% ", "%\N{NO-BREAK SPACE}"), "step 600", "ensemble of 3"):
-        assert words in text
-    for words in ("members, mean", "± standard deviation", "oldest first", "snapshot(cycles=3, peak=0.1)", "jax"):
-        assert words in text
-    assert "\x1b" not in text
-    assert max(map(len, text.splitlines())) <= 110
-
-
-def test_markup_in_names_is_text():
-    about = {"path": "runs/[bold]x[/bold]", "members": [{"step": f"[red]{n}"} for n in range(3)]}
-    text = str(report(Y, GOOD, run=about))
-    assert "[bold]x[/bold]" in text
-    assert "step [red]2" in text
-
-
-def test_rich_console_prints_it(capsys):
-    Console(width=100).print(report(Y, GOOD))
-    assert "ensemble of 3" in capsys.readouterr().out
-
-
-def test_dict_and_json_are_the_same_plain_data(tmp_path):
-    result = report(Y, GOOD, run=ABOUT)
-    path = result.to_json(tmp_path / "new" / "report.json")
-    data = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert data == result.to_dict()
-    assert data["ensemble"] == result.ensemble
-    assert data["metrics"]["nll"]["better"] == "lower"
-    assert data["about"]["members"][0]["logs"]["val_loss"] is None
-
-
-def test_json_takes_numbers_of_numpy(tmp_path):
-    about = {"collect": np.array([1, 2]), "data": {"seed": np.int64(3), "path": tmp_path}}
-    assert report(Y, GOOD, run=about).to_dict()["about"] == {
-        "collect": [1, 2],
-        "data": {"seed": 3, "path": str(tmp_path)},
-    }
-
-
-def test_page_stands_alone_and_escapes(tmp_path):
-    result = report(Y, GOOD, run=ABOUT)
-    page = result.to_html(tmp_path / "report.html").read_text(encoding="utf-8")
-    assert page.startswith("<!doctype html>")
-    assert "<script" not in page
-    assert "&lt;script&gt;alert(1)" in page
-    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
-    assert "http" not in re.sub(r"data:[^\"]+", "", page)
-    assert html.escape(result.verdict.headline) in page
-    assert page.index(html.escape(result.verdict.headline)) < page.index("<table>")
-    alts = re.findall(r'<img src="data:image/svg\+xml;base64,[^"]+" alt="([^"]+)"', page)
-    assert len(alts) == page.count("<img") == 3
-    assert "prefers-color-scheme: dark" in page
-    assert "viewport" in page
-
-
-def test_page_is_the_same_every_time():
-    result = report(Y, GOOD)
-    assert result._repr_html_() == result._repr_html_()
-
-
-def test_notebooks_get_a_part_of_a_page():
-    part = report(Y, GOOD)._repr_html_()
-    assert part.startswith('<div class="manyminima">')
-    assert "<html" not in part
-    assert all(
-        line.startswith((".manyminima", "@media", " ", "<", "}")) for line in part.split("</style>")[0].splitlines()
-    )
-
-
-def test_unwritable_path(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        report(Y, GOOD).to_json(tmp_path / "file" / "report.json")
-
-
-def test_report_is_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        report(Y, GOOD).task = "binary"  # pyright: ignore
-
-
-def test_nothing_after_training_imports_keras():
-    program = """
-import sys, tempfile
-import numpy as np
-import manyminima.arrays
-from manyminima import combine, diversity, metrics, plots, selection
-import manyminima as mm
-result = mm.report([0, 1, 1], np.full((2, 3, 2), 0.5), run={"lr_curve": {"steps": [0, 1], "rates": [0.1, 0.0]}})
-print(result)
-result.to_html(tempfile.mkdtemp() + "/report.html")
-plots.correlation(np.full((2, 3, 2), 0.5))
-found = {"keras", "jax", "torch", "tensorflow", "matplotlib.pyplot"} & set(sys.modules)
-assert not found, found
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

@@ -13,8 +13,8 @@ trap 'rm -rf "$work"' EXIT
 
 mkdir "$work/empty" && cd "$work/empty"
 cp "$root"/tests/{conftest,cases}.py .
-for name in arrays calibrate coefficients combine decomposition dense detection diversity equivalent metrics mixtures plots \
-    report segmentation selection uncertainty weight_space; do
+for name in arrays calibrate coefficients combination combination_files combine decomposition dense detection diversity \
+    equivalent metrics mixtures plots predictions report report_doubt report_shown report_trust segmentation selection uncertainty weight_space; do
     [ -f "$root/tests/test_$name.py" ] && cp "$root/tests/test_$name.py" .
 done
 "$work/venv/bin/manyminima" --help >/dev/null

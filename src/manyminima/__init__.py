@@ -43,6 +43,8 @@ _NAMES = {
     "load": "inference.loading",
     "refresh_batchnorm": "averaging.batchnorm",
     "report": "reporting.report",
+    "study": "comparison.studying",
+    "train": "training.engine",
 }
 
 __all__ = sorted([*_MODULES, *_NAMES])  # pyright: ignore[reportUnsupportedDunderAll]
@@ -72,12 +74,14 @@ if TYPE_CHECKING:
     from manyminima.averaging.folds import Ema, LastK, Mean
     from manyminima.averaging.soup import greedy_soup
     from manyminima.combination import Combination
+    from manyminima.comparison.studying import study
     from manyminima.equivalent import dee, deep_ensemble_equivalent
     from manyminima.inference.ensemble import Ensemble
     from manyminima.inference.loading import load
     from manyminima.reporting.report import report
     from manyminima.runs.snapshots import Snapshots
     from manyminima.training.collect import Collect
+    from manyminima.training.engine import train
 
 
 def _import(module: str):

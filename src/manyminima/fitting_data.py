@@ -14,11 +14,13 @@ _SAME_SCORE = 1e-6
 
 @dataclass(frozen=True)
 class FittingData:
-    """What identifies the data of a fit: the labels in their order, and how well they were predicted.
+    """What identifies the data of a fit, in any order: the labels, and how well they were predicted.
+
+    A part of the data, or rows that are only partly the same, are not noticed.
 
     Attributes:
         examples: Number of examples.
-        labels: SHA-256 of the labels, in their order.
+        labels: SHA-256 of the labels, sorted.
         score: Score that the prediction had there before the fit, in the unit of what was minimised. Beside equal labels
             it tells other rows with the same labels (sorted ones, all of one class) apart.
     """
@@ -27,11 +29,21 @@ class FittingData:
     labels: str
     score: float
 
+    def __post_init__(self):
+        kinds = {"examples": int, "labels": str, "score": float | int}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(
+                    f"{name} of the fitting data is {getattr(self, name)!r}: pass what to_dict() returned."
+                )
+
     @classmethod
     def of(cls, y: ArrayLike, score: float) -> "FittingData":
         """Remember (examples, ...) labels, and the score there before the fit."""
-        labels = np.ascontiguousarray(y, dtype=np.float64)
-        return cls(len(labels), hashlib.sha256(labels.tobytes()).hexdigest(), float(score))
+        labels = np.asarray(y, dtype=np.float64) + 0.0  # -0.0 is 0.0
+        rows = np.ascontiguousarray(labels.reshape(len(labels), -1))
+        ordered = np.sort(rows.view(f"V{rows.shape[1] * rows.itemsize}"), axis=0)
+        return cls(len(rows), hashlib.sha256(ordered.tobytes()).hexdigest(), float(score))
 
     def is_same(self, y: ArrayLike, score: float) -> bool:
         """Tell whether these labels, predicted with this score before the fit, are the data of the fit."""

@@ -24,7 +24,7 @@ def show(report, heading: str, html: Path, json: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
     console = Console()
-    console.print(heading, highlight=False)
+    console.print(heading, highlight=False, markup=False)
     console.print(report)
-    console.print(f"Report: {html}", highlight=False, soft_wrap=True)
-    console.print(f"Numbers: {json}", highlight=False, soft_wrap=True)
+    for line in (f"Report: {html}", f"Numbers: {json}"):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,7 +1,8 @@
 """`manyminima report`: the report on predictions that any framework made."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,18 +44,31 @@ def command(
     check_files(html, json)
     import manyminima as mm
     from manyminima.datasets import predictions
+    from manyminima.reporting import words
+    from manyminima.reporting.doubt import numbered
 
     rows = predictions.read(probs, labels, inputs, from_logits=from_logits, task=task)
     if validation_probs and validation_labels:
-        held_out = predictions.read(validation_probs, validation_labels, None, from_logits=from_logits, task=task)
+        held_out = predictions.read(validation_probs, validation_labels, None, from_logits=from_logits, task=rows.task)
     else:
         rows, held_out = predictions.split(rows, validation_share)
     validation = (held_out.y, held_out.probs) if held_out else None
-    combination = None
-    if fits and validation:
-        combination = mm.Combination.fit(*validation, coefficients or "uniform", calibrate or "none", task=task)
-    report = mm.report(rows.y, rows.probs, x=rows.x, task=task, validation=validation, combination=combination)
-    show(report, f"On {len(rows.y):,} examples of {probs}:", html, json)
+    combination = (
+        _fit(rows, validation, coefficients or "uniform", calibrate or "none") if fits and validation else None
+    )
+    report = mm.report(rows.y, rows.probs, x=rows.x, task=rows.task, validation=validation, combination=combination)
+    report = replace(report, doubt=numbered(report.doubt, rows.places))
+    show(report, f"On {words.examples(len(rows.y), len(rows.y))} of {probs}:", html, json)
+
+
+def _fit(rows, validation: tuple[Any, Any], coefficients: str, calibrate: str):
+    """Fit on the validation rows, once they are known to be of the same members and other rows."""
+    from manyminima.arrays import as_problem
+    from manyminima.combination import Combination
+    from manyminima.reporting.ways import held_out
+
+    held_out(as_problem(rows.y, rows.probs, rows.task), *validation)
+    return Combination.fit(*validation, coefficients, calibrate, task=rows.task)
 
 
 def _check_validation(probs: Path | None, labels: Path | None, share: float | None, fits: bool) -> None:

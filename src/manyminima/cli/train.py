@@ -7,28 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manyminima import recipes
+from manyminima.cli.compiling import DATA, MODEL, OPTIMIZER, check_optimizer, compile_for
 from manyminima.cli.errors import plain_errors
 from manyminima.cli.recipe_options import make_recipe, with_recipe_options
-from manyminima.datasets.sources import NAMES
 
 if TYPE_CHECKING:
     from manyminima.datasets import Dataset
-
-_DATA = f"{', '.join(NAMES)}, or an .npz file with x_train, y_train (x_test, y_test), or x, y."
-_MODEL = "mlp, mlp:256,128, cnn, cnn1d, a .keras file, or path/file.py:function, called with (input_shape, classes)."
-_OPTIMIZERS = {"sgd": ("SGD", {"momentum": 0.9}), "adam": ("Adam", {}), "adamw": ("AdamW", {})}
 
 
 @plain_errors
 @with_recipe_options
 def command(
-    data: Annotated[str, typer.Option(help=_DATA)],
-    model: Annotated[str, typer.Option(help=_MODEL)],
+    data: Annotated[str, typer.Option(help=DATA)],
+    model: Annotated[str, typer.Option(help=MODEL)],
     recipe: Annotated[str, typer.Option(help=f"When to collect members: {', '.join(recipes.__all__)}.")],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")],
     out: Annotated[Path, typer.Option(help="Directory of the run; never overwritten.")],
     batch_size: Annotated[int, typer.Option(min=1, help="Rows in a training step.")] = 32,
-    optimizer: Annotated[str, typer.Option(help="sgd (momentum 0.9), adam or adamw.")] = "sgd",
+    optimizer: Annotated[str, typer.Option(help=OPTIMIZER)] = "sgd",
     rate: Annotated[float | None, typer.Option(help="The optimizer's learning rate; default: Keras's.")] = None,
     best: Annotated[str | None, typer.Option(help="Also keep the best single model by this log, as val_loss.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first weights and of the order of the rows.")] = 0,
@@ -54,16 +50,8 @@ def command(
 
     keras.utils.set_random_seed(seed)
     network = zoo.build(model, dataset)
-    _compile(network, dataset, optimizer, rate)
+    compile_for(network, dataset, optimizer, rate)
     _fit(network, dataset, chosen, out, epochs=epochs, batch_size=batch_size, seed=seed, best=best)
-
-
-def check_optimizer(name: str) -> None:
-    """Raise a usage error unless the name is one of the optimizers that can be chosen."""
-    if name not in _OPTIMIZERS:
-        raise typer.BadParameter(
-            f"no optimizer {name!r}. Expected one of {', '.join(_OPTIMIZERS)}.", param_hint="--optimizer"
-        )
 
 
 def check_out(out: Path) -> None:
@@ -84,19 +72,6 @@ def check_writable(out: Path, option: str = "--out") -> None:
         raise PermissionError(
             f"cannot write to '{out}': no permission in '{there}'. Choose another {option}, or chmod u+w it."
         )
-
-
-def _compile(network, dataset: "Dataset", optimizer: str, rate: float | None) -> None:
-    import keras
-
-    name, options = _OPTIMIZERS[optimizer]
-    options = options if rate is None else options | {"learning_rate": rate}
-    regression = dataset.task == "regression"
-    network.compile(
-        optimizer=getattr(keras.optimizers, name)(**options),
-        loss="mse" if regression else "sparse_categorical_crossentropy",
-        metrics=[] if regression else ["accuracy"],
-    )
 
 
 def _fit(network, dataset: "Dataset", recipe, out: Path, *, epochs: int, batch_size: int, seed: int, best: str | None):

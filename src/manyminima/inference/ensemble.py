@@ -130,12 +130,7 @@ class Ensemble:
         if combination is not None:
             if len(self.tasks) > 1:
                 raise ValueError("a combination is for one output, and this model has several: combine each by itself.")
-            if combination.selection is not None and len(combination.selection.coefficients) != len(self):
-                raise ValueError(
-                    f"the combination is of {len(combination.selection.coefficients)} members, and this ensemble has "
-                    f"{len(self)}. Fit one to the predictions of these: mm.Combination.fit(y_val, "
-                    "ensemble.predict_members(x_val))."
-                )
+            combination.check_fits(len(self), next((task.kind for task in self.tasks.values() if task), None))
         other = object.__new__(Ensemble)
         other.__dict__.update({**self.__dict__, "combination": combination})
         return other

@@ -37,9 +37,13 @@ def combined(
     counting = [int(k) for k in np.flatnonzero(coefficients)]
     copies = [_copy(config, f"member_{k:03d}", members[k], inputs, model) for k in counting]
     named = [by_name(copy, model) for copy in copies]
-    means = {name: _mean([one[name] for one in named], task_of(name), coefficients[counting]) for name in named[0]}
-    if combination.calibrator is not None:
-        means = {name: _softened(one, task_of(name), combination.calibrator) for name, one in means.items()}
+    means = {}
+    for name in named[0]:
+        probs = [_probabilities(one[name], task_of(name)) for one in named]
+        if combination.calibrator is None:
+            means[name] = _mean(probs, coefficients[counting])
+        else:
+            means[name] = _softened(probs, task_of(name), coefficients[counting], combination.calibrator)
     outputs = list(means.values()) if isinstance(copies[0], list | tuple) else means.get("", means)
     ensemble = keras.Model(inputs, outputs, name=f"{model.name}_ensemble")
     ensemble.trainable = False
@@ -110,22 +114,33 @@ def _instance(config: dict, name: str, model: keras.Model) -> keras.Model:
     return member
 
 
-def _mean(outputs: list, task: Task, coefficients: np.ndarray) -> Any:
-    if task.from_logits and task.kind != "regression":
-        outputs = [keras.layers.Activation("softmax" if task.kind == "multiclass" else "sigmoid")(o) for o in outputs]
+def _probabilities(output: Any, task: Task) -> Any:
+    if not task.from_logits or task.kind == "regression":
+        return output
+    return keras.layers.Activation("softmax" if task.kind == "multiclass" else "sigmoid")(output)
+
+
+def _mean(outputs: list, coefficients: np.ndarray) -> Any:
     if len(outputs) == 1:
         return outputs[0]
     if np.ptp(coefficients) == 0:
         return keras.layers.Average()(outputs)
-    return keras.layers.Add()([keras.layers.Rescaling(float(c))(o) for c, o in zip(coefficients, outputs, strict=True)])
+    shares = zip(coefficients, outputs, strict=True)
+    return keras.layers.Add(dtype="float32")([keras.layers.Rescaling(float(c), dtype="float32")(o) for c, o in shares])
 
 
-def _softened(probs: Any, task: Task, calibrator: Temperature) -> Any:
-    """The temperature on probabilities, floored as `calibrate` does it; a single unit stands for one of two classes."""
-    cooler = keras.layers.Rescaling(1 / calibrator.temperature)
+def _softened(outputs: list, task: Task, coefficients: np.ndarray, calibrator: Temperature) -> Any:
+    """The temperature on the mean, floored as `calibrate` does it; a single unit stands for one of two classes.
+
+    What a unit leaves to the other class is taken member by member: 1 minus a mean close to 1 has too few digits.
+    """
+    outputs = [keras.ops.cast(output, "float32") for output in outputs]
+    cooler = keras.layers.Rescaling(1 / calibrator.temperature, dtype="float32")
+    logs = _log(_mean(outputs, coefficients))
     if task.kind == "multiclass":
-        return keras.layers.Activation("softmax")(cooler(_log(probs)))
-    return keras.layers.Activation("sigmoid")(cooler(_log(probs) - _log(1 - probs)))
+        return keras.layers.Activation("softmax", dtype="float32")(cooler(logs))
+    others = _log(_mean([1 - output for output in outputs], coefficients))
+    return keras.layers.Activation("sigmoid", dtype="float32")(cooler(logs - others))
 
 
 def _log(probs: Any) -> Any:

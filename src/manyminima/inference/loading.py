@@ -28,7 +28,8 @@ def load(
 ) -> Ensemble:
     """Load the ensemble that a run collected; the model is rebuilt from the run, all files are checked first.
 
-    Coefficients and a temperature that were fitted beside the run are used: they are `ensemble.combination`.
+    Coefficients and a temperature that were fitted beside a run are used: they are `ensemble.combination`. Several runs
+    joined have other members, and are combined by their mean.
 
     Args:
         path: a run's directory, or several: their members are joined, run by run.
@@ -65,9 +66,10 @@ def _kept(run: Snapshots) -> Combination | None:
     if not path.exists():
         return None
     found = Combination.from_json(path)
-    if found.members and found.members != tuple(member.hash for member in run.members):
+    hashes = tuple(member.hash for member in run.members)
+    if (found.members and found.members != hashes) or len(found.coefficients(len(hashes))) != len(hashes):
         raise ValueError(
-            f"'{path}' was fitted to other members than the run has now. Delete it, or fit anew, as "
+            f"'{path}' was fitted to other members than the run has now. Delete it, then fit anew, as "
             f"`manyminima evaluate {run.path} --coefficients fitted` does."
         )
     return found

@@ -8,9 +8,19 @@ plots.score_by_size(y, probs).figure.savefig("sizes.png")
 """
 
 from manyminima.plots.doubt import risk_coverage
+from manyminima.plots.effects import forest
 from manyminima.plots.lines import barrier
 from manyminima.plots.pairs import correlation, disagreement
 from manyminima.plots.rates import learning_rate
 from manyminima.plots.sizes import averages, score_by_size
 
-__all__ = ["averages", "barrier", "correlation", "disagreement", "learning_rate", "risk_coverage", "score_by_size"]
+__all__ = [
+    "averages",
+    "barrier",
+    "correlation",
+    "disagreement",
+    "forest",
+    "learning_rate",
+    "risk_coverage",
+    "score_by_size",
+]

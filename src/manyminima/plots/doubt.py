@@ -57,7 +57,7 @@ def images(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
     """Small pictures in rows of six, each with its caption above; a figure, as there are several Axes.
 
     Args:
-        pictures: Each (height, width), or (height, width, 1 or 3 or 4), of any range; each is scaled by its own.
+        pictures: Each (height, width), or (height, width, 1 or 3 or 4), finite and of any range; each is scaled by its own.
         captions: One for each, of one or two short lines.
 
     Raises:
@@ -76,7 +76,7 @@ def images(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
         ax.set_axis_off()
     for ax, picture, caption in zip(axes, pictures, captions, strict=False):
         ax.imshow(_scaled(picture), cmap="gray")
-        ax.set_title(caption, fontsize=7)
+        ax.set_title(caption, fontsize=7, parse_math=False)  # a name may hold any signs
     return figure
 
 

@@ -1,17 +1,16 @@
 """How far the ensemble's own doubt can be trusted, and the examples it doubts most."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from manyminima import detection, uncertainty
 from manyminima.arrays import Problem
 from manyminima.combine import mean
 
-__all__ = ["Doubt", "Example", "images_of", "look"]
+__all__ = ["Doubt", "Example", "images_of", "look", "numbered"]
 
 SHOWN = 12
 _CURVE_POINTS = 200
@@ -92,15 +91,18 @@ def look(problem: Problem, classes: Sequence[Any] | None) -> Doubt | None:
         area=curve.area,
         excess=curve.excess,
         errors=errors if np.isfinite(found.auroc) else None,
-        examples=_least_sure(problem.y, combined, total, epistemic, classes) if single else (),
+        examples=_least_sure(problem, combined, total, epistemic, classes) if single else (),
     )
 
 
-def _least_sure(y, combined, total, epistemic, classes: Sequence[Any] | None) -> tuple[Example, ...]:
-    def name(number: int) -> str:
-        return str(classes[number]) if classes and number < len(classes) else str(number)
+def _least_sure(problem: Problem, combined, total, epistemic, classes: Sequence[Any] | None) -> tuple[Example, ...]:
+    names = classes if classes and problem.task != "multilabel" else ()
 
-    rows = np.argsort(-total, kind="stable")[:SHOWN].tolist()
+    def name(number: int) -> str:
+        return str(names[number]) if number < len(names) else str(number)
+
+    y, rows = problem.y, np.argsort(-total, kind="stable")
+    rows = (rows if problem.sample_weight is None else rows[problem.sample_weight[rows] > 0])[:SHOWN].tolist()
     return tuple(
         Example(
             row=row,
@@ -114,19 +116,17 @@ def _least_sure(y, combined, total, epistemic, classes: Sequence[Any] | None) ->
     )
 
 
-def images_of(x: ArrayLike | Mapping | None, doubt: Doubt | None, examples: int) -> tuple[np.ndarray, ...]:
-    """The inputs of the least sure examples, where inputs are images: (height, width) or with 1, 3 or 4 channels.
+def numbered(doubt: Doubt | None, rows: np.ndarray) -> Doubt | None:
+    """The same with the examples' places in the data that the reported rows are a part of, one for each row."""
+    if doubt is None:
+        return None
+    return replace(doubt, examples=tuple(replace(one, row=int(rows[one.row])) for one in doubt.examples))
 
-    Raises:
-        ValueError: Not one input for each example.
-    """
-    if x is None or isinstance(x, Mapping) or doubt is None or not doubt.examples:
+
+def images_of(inputs: np.ndarray | None, doubt: Doubt | None) -> tuple[np.ndarray, ...]:
+    """The inputs of the least sure examples, where inputs are images: (height, width) or with 1, 3 or 4 channels."""
+    if inputs is None or doubt is None or not doubt.examples:
         return ()
-    inputs = np.asarray(x)
-    if len(inputs) != examples:
-        raise ValueError(
-            f"x has {len(inputs)} inputs, but there are {examples} examples. Pass the inputs of these rows."
-        )
     shape = inputs.shape[1:]
     image = len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))
     if not image or min(shape[:2]) < 4 or max(shape[:2]) > _LARGEST_IMAGE or inputs.dtype.kind not in "buif":

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from manyminima.arrays import TASKS, Task
 
-__all__ = ["about", "averages", "labels", "one_output", "task"]
+__all__ = ["about", "array_of", "averages", "classes", "labels", "one_output", "task", "validation"]
 
 
 def one_output(y: Any, probs: Any, output: str | None) -> tuple[ArrayLike, ArrayLike]:
@@ -36,6 +37,40 @@ def about(run: Any) -> dict[str, Any]:
             f"run is a {type(run).__name__}, expected a dict or something with an attribute `about`, or None."
         )
     return dict(found)
+
+
+def validation(given: Any, output: str | None) -> tuple[ArrayLike, ArrayLike] | None:
+    """Labels and predictions of the validation rows, of one output."""
+    if given is None:
+        return None
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        size = f" of {len(given)}" if isinstance(given, tuple | list) else ""
+        raise ValueError(
+            f"validation is a {type(given).__name__}{size}, expected (y_val, probs_val): the labels of rows that are neither "
+            "trained on nor reported on, and the same members' predictions of them."
+        )
+    y, probs = given
+    return one_output(y, probs, output if isinstance(probs, Mapping) else None)
+
+
+def array_of(x: Any, examples: int) -> np.ndarray | None:
+    """The inputs as one array with a row for each example; None where there is none, or several inputs to an example."""
+    if x is None or isinstance(x, Mapping) or (isinstance(x, tuple | list) and len(x) != examples):
+        return None
+    inputs = np.asarray(x)
+    if inputs.ndim == 0:
+        return None
+    if len(inputs) != examples:
+        raise ValueError(
+            f"x has {len(inputs)} inputs, but there are {examples} examples. Pass the inputs of these rows."
+        )
+    return inputs
+
+
+def classes(about: Mapping[str, Any]) -> list[Any]:
+    """The names of the classes, as far as they are known."""
+    data = about.get("data")
+    return list((data.get("classes") if isinstance(data, Mapping) else None) or [])
 
 
 def task(known: Any, output: str | None) -> Task | None:

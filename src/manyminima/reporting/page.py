@@ -1,11 +1,12 @@
 """The report as HTML: one page that needs no other file, in light and dark, on paper and on a phone."""
 
+import warnings
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO, StringIO
-from typing import TYPE_CHECKING, Any
+from io import StringIO
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,10 +18,8 @@ from manyminima.plots import sizes
 from manyminima.reporting import about, averages, differ, doubt, trust, words
 from manyminima.reporting.report import Report
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 INK = "#24292f"
+_LONGEST_NAME = 13
 _STYLE: dict[Any, Any] = {
     "font.family": ["sans-serif"],
     "font.size": 10,
@@ -54,11 +53,17 @@ def fragment(report: Report) -> str:
     return _render("body.html.j2", report)
 
 
-def _render(template: str, report: Report) -> str:
+def render(template: str, **context: Any) -> str:
+    """A template of this folder, filled in; whatever is not marked as safe is escaped."""
     environment = Environment(
         loader=PackageLoader("manyminima.reporting", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template(template).render(
+    return environment.get_template(template).render(**context)
+
+
+def _render(template: str, report: Report) -> str:
+    return render(
+        template,
         report=report,
         words=words,
         differ=differ,
@@ -98,14 +103,21 @@ def _risk(found: doubt.Doubt) -> Picture:
         f"{found.risk[-1]:.2%} for all; area {found.area:.4f}."
     )
     caption = "Errors among the surest share of the examples. The dashed line is the error of all of them."
-    return Picture(_svg(partial(plots.risk_coverage, list(found.coverage), list(found.risk))), alt, caption)
+    return Picture(svg(partial(plots.risk_coverage, list(found.coverage), list(found.risk))), alt, caption)
 
 
 def _images(report: Report) -> Picture:
     assert report.doubt is not None
-    captions = [f"{e.label}, taken for\n{e.predicted} ({e.probability:.2f})" for e in report.doubt.examples]
+    captions = [
+        f"{_short(e.label)}, taken for\n{_short(e.predicted)} ({e.probability:.2f})" for e in report.doubt.examples
+    ]
     alt = "The inputs of the least sure examples: " + "; ".join(one.replace("\n", " ") for one in captions) + "."
-    return Picture(_png(partial(doubt_plots.images, report.images, captions)), alt, "The examples it is least sure of.")
+    caption = "What each is, and what the ensemble takes it for, with its probability."
+    return Picture(svg(partial(doubt_plots.images, report.images, captions)), alt, caption)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _pairs(report: Report) -> Picture:
@@ -116,7 +128,7 @@ def _pairs(report: Report) -> Picture:
         f"{pairs.min():.2%} to {pairs.max():.2%}."
     )
     return Picture(
-        _svg(partial(pairs_plots.disagreement_map, matrix)), alt, "How often two members predict different classes."
+        svg(partial(pairs_plots.disagreement_map, matrix)), alt, "How often two members predict different classes."
     )
 
 
@@ -144,7 +156,7 @@ def _average(found: dict[str, Any], name: str) -> Picture:
     caption = (
         f"{facts.title} of one model with the newest n members' mean weights, and of the mean of their predictions."
     )
-    return Picture(_svg(partial(plots.averages, single, weights, predictions, facts)), alt, caption)
+    return Picture(svg(partial(plots.averages, single, weights, predictions, facts)), alt, caption)
 
 
 def _sizes(report: Report, name: str) -> Picture:
@@ -158,7 +170,7 @@ def _sizes(report: Report, name: str) -> Picture:
         f"for all {len(alone)} combined; {facts.better} is better."
     )
     caption = f"{facts.title} of the mean of n members, newest first and oldest first, and of each member alone."
-    return Picture(_svg(partial(sizes.size_curves, orders["newest"], orders["oldest"], alone, facts)), alt, caption)
+    return Picture(svg(partial(sizes.size_curves, orders["newest"], orders["oldest"], alone, facts)), alt, caption)
 
 
 def _rate(curve: dict[str, Any], collected: list[int]) -> Picture:
@@ -168,24 +180,16 @@ def _rate(curve: dict[str, Any], collected: list[int]) -> Picture:
         f"{len(collected)} members collected after steps {', '.join(map(str, collected))}."
     )
     caption = "Learning rate of each step. A dot marks a collected member, at the rate of the last batch it has seen."
-    return Picture(_svg(partial(plots.learning_rate, curve["steps"], rates, collected)), alt, caption)
+    return Picture(svg(partial(plots.learning_rate, curve["steps"], rates, collected)), alt, caption)
 
 
-def _png(draw: Callable[[], "Figure"]) -> str:
-    """Photographs as a data URI, on a transparent ground."""
-    from matplotlib import rc_context
-
-    with rc_context(_STYLE):
-        file = BytesIO()
-        draw().savefig(file, format="png", dpi=110, metadata={"Software": None})
-    return "data:image/png;base64," + b64encode(file.getvalue()).decode()
-
-
-def _svg(draw: Callable[[], Any]) -> str:
+def svg(draw: Callable[[], Any]) -> str:
     """The drawing as a data URI, in ink that follows the reader's light or dark theme."""
     from matplotlib import rc_context
 
-    with rc_context(_STYLE):
+    with rc_context(_STYLE), warnings.catch_warnings():
+        # The reader's fonts show the text, whatever glyphs Matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
         file = StringIO()
         draw().figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     svg = file.getvalue()

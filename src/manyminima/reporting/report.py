@@ -14,6 +14,7 @@ from manyminima.arrays import Problem, Task, as_problem
 from manyminima.combination import Combination
 from manyminima.reporting import differ, doubt, inputs, mixed, ways, words
 from manyminima.reporting.doubt import Doubt
+from manyminima.reporting.files import json_data, write_text
 from manyminima.reporting.mixed import Mixed
 from manyminima.reporting.scores import Scores, scores
 from manyminima.reporting.verdict import Verdict, judge
@@ -43,7 +44,8 @@ class Report:
         ensemble: The scores of the members' mean.
         average: The mean of the single members' scores.
         deviation: Their standard deviation (n - 1); empty for one member.
-        diversity: How much members differ, by name of the measure; empty for one member.
+        diversity: How much members differ, by name of the measure; empty for one member. All examples count the same in it,
+            but for `jensen_gap` and `variance`, which are differences of scores.
         disagreement: (members, members) share of examples on which two members differ; empty where `diversity` is.
         by_size: Per metric of the verdict, the scores of the n "newest" and of the n "oldest" members combined.
         mixed: The combination that was given, and what it is worth here.
@@ -70,14 +72,16 @@ class Report:
     doubt: Doubt | None = None
     averages: dict[str, Any] | None = None
     about: dict[str, Any] = field(default_factory=dict)
-    images: tuple[np.ndarray, ...] = field(default=(), repr=False)
+    images: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON data, with what each metric measures under "metrics"; what is not finite is None."""
         described = {name: asdict(words.facts(name)) for name in self.ensemble}
         for facts in described.values():
             del facts["per_example"], facts["tasks"]
-        return _json_data({**asdict(replace(self, images=())), "metrics": described})
+        data = {**asdict(replace(self, images=())), "metrics": described}
+        del data["images"]
+        return json_data(data)
 
     def to_json(self, path: str | Path) -> Path:
         """Write the report as JSON; folders on the way are made.
@@ -85,7 +89,7 @@ class Report:
         Raises:
             OSError: The file cannot be written.
         """
-        return _write(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        return write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     def to_html(self, path: str | Path) -> Path:
         """Write the report as one page that needs no other file and no network; folders on the way are made.
@@ -95,7 +99,7 @@ class Report:
         """
         from manyminima.reporting import page
 
-        return _write(path, page.whole(self))
+        return write_text(path, page.whole(self))
 
     def __str__(self) -> str:
         from manyminima.reporting import terminal
@@ -141,7 +145,8 @@ def report(
         output: Which output to report on where there are several.
         task: One of "multiclass", "binary", "multilabel", "regression". None infers it from the values.
         sample_weight: (examples,) non-negative.
-        validation: (y_val, probs_val) of rows that are neither trained on nor reported on.
+        validation: (y_val, probs_val) of rows that are neither trained on nor reported on. The reported rows themselves are
+            refused, in any order; a part of them is not noticed.
         combination: Coefficients and calibrator to be shown beside the mean; None takes `run.combination`, if there is one.
         averages: What `Ensemble.average_scores` returned for the same rows, to be shown beside.
         on_fitting_data: Say True to report on the very rows that the combination was fitted on.
@@ -165,9 +170,12 @@ def report(
     combination = combination or getattr(run, "combination", None)
     if combination is not None and not on_fitting_data:
         combination.check_unseen(y, probs)
+    averages, shown = inputs.averages(averages, len(labels)), inputs.array_of(x, int(problem.group[-1]) + 1)
+    held_out = inputs.validation(validation, output)
+    shipped = ways.compare(problem, *held_out, labels) if held_out else None
     mean = combine.mean(problem.probs)
     members = tuple(Member(label, scores(problem, one)) for label, one in zip(labels, problem.probs, strict=True))
-    found = doubt.look(problem, (about.get("data") or {}).get("classes"))
+    found = doubt.look(problem, inputs.classes(about))
     return Report(
         verdict=judge(problem, mean, labels),
         task=problem.task,
@@ -181,11 +189,11 @@ def report(
         disagreement=differ.matrix(problem),
         by_size=_by_size(problem),
         mixed=mixed.score(combination, y, probs, problem) if combination else None,
-        ways=ways.compare(problem, *inputs.one_output(*validation, output), labels) if validation else None,
+        ways=shipped,
         doubt=found,
-        averages=inputs.averages(averages, len(members)),
+        averages=averages,
         about=about,
-        images=doubt.images_of(x, found, len(np.asarray(y))),
+        images=doubt.images_of(shown, found),
     )
 
 
@@ -208,22 +216,3 @@ def _by_size(problem: Problem) -> dict[str, dict[str, list[float]]]:
         name: {order: by_order(name, order) for order in ("newest", "oldest")}
         for name in words.for_verdict(problem.task)
     }
-
-
-def _json_data(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _json_data(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_data(item) for item in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _json_data(value.tolist())
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-def _write(path: str | Path, text: str) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path

@@ -2,6 +2,7 @@
 
 import shutil
 from io import StringIO
+from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -70,13 +71,18 @@ def _trust(report: Report) -> list[RenderableType]:
         ]
     parts += [*map(Text, trust.doubts(report.doubt)), Text()] if report.doubt else []
     examples = trust.least_sure(report.doubt, _EXAMPLES)
-    return [*parts, _texts(examples)] if examples else parts
+    return [*parts, _texts(examples), Text()] if examples else parts
 
 
 def _texts(content: trust.TextTable) -> Table:
-    table = _table(content.title)
+    table = _table(content.title, show_edge=False, collapse_padding=True)
     for column, name in enumerate(content.head):
-        table.add_column(name, justify="right" if column else "left", no_wrap=not column)
+        if column:  # heads break into lines, numbers do not
+            widest = max(len(row[column]) for row in content.rows)
+            longest = max(map(len, name.split(" ")))
+            table.add_column(name, justify="right", min_width=widest, max_width=max(widest, longest))
+        else:
+            table.add_column(name)
     for row in content.rows:
         table.add_row(*map(Text, row))
     return table
@@ -88,8 +94,8 @@ def _bullet(sentence: str) -> Table:
     return row
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(title: str, **options: Any) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, **options)
 
 
 def _scores(report: Report) -> Table:

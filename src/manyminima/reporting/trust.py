@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from manyminima.combination import short
 from manyminima.reporting import words
 from manyminima.reporting.doubt import Doubt
 from manyminima.reporting.mixed import Mixed
@@ -89,7 +90,7 @@ def _way(way: Way, shown: tuple[str, ...]) -> tuple[str, ...]:
     after = (
         ()
         if way.temperature is None
-        else (f"{way.temperature:#.3g}", *(words.score(n, way.calibrated[n]) for n in _AFTER))
+        else (short(way.temperature), *(words.score(n, way.calibrated[n]) for n in _AFTER))
     )
     return (way.name, str(way.members), *before, *after)
 

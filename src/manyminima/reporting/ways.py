@@ -8,16 +8,18 @@ from numpy.typing import ArrayLike
 
 from manyminima import calibrate, combine, metrics
 from manyminima.arrays import Problem, as_problem
+from manyminima.combination import short
+from manyminima.fitting_data import FittingData
 from manyminima.reporting import words
 from manyminima.reporting.scores import Scores, scores
 from manyminima.selection import Selection, fit_coefficients, greedy, newest
 
-__all__ = ["Choice", "Way", "Ways", "compare"]
+__all__ = ["Choice", "Way", "Ways", "compare", "held_out"]
 
 GOALS = ("best accuracy", "best NLL at any cost", "best single model, at the cost of one")
 NUMBERS = ("best score at any cost", "best single model, at the cost of one")
 IN_SAMPLE = (
-    "Coefficients, temperatures and the choice itself come from the {} validation rows; every score here is of the {}, which "
+    "Coefficients, temperatures and the choice itself come from the {} validation examples; every score here is of the {}, which "
     "took no part in it."
 )
 
@@ -27,14 +29,14 @@ class Way:
     """One way from the members to a prediction.
 
     Attributes:
-        name: Such as "mean of all" or "best member: step 400".
+        name: Such as "mean of all" or "best member: step 400": the best on the validation rows, behind a temperature.
         members: How many members have to be run for it: its cost, in models.
         coefficients: Of each member, oldest first, sum 1.
         temperature: Fitted on the validation rows; None for regression.
         scores: By name of the metric, on the reported rows.
         calibrated: The same behind the temperature; as `scores` for regression.
         validation: The score that decides, on the validation rows, behind the temperature: NLL or squared error.
-        validation_accuracy: Accuracy there; NaN for regression.
+        validation_accuracy: Accuracy there; None for regression.
         reason: Why the coefficients are what they are, or "".
     """
 
@@ -45,7 +47,7 @@ class Way:
     scores: Scores
     calibrated: Scores
     validation: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     reason: str
 
 
@@ -69,7 +71,7 @@ class Ways:
 
 
 def compare(problem: Problem, y: ArrayLike, probs: ArrayLike, labels: tuple[str, ...]) -> Ways:
-    """Fit every way on the validation rows, score it on the others, and choose by the validation rows.
+    """Fit every way on the validation rows, score it on the others, and choose by the validation rows alone.
 
     Args:
         problem: The rows to report on.
@@ -80,8 +82,7 @@ def compare(problem: Problem, y: ArrayLike, probs: ArrayLike, labels: tuple[str,
     Raises:
         ValueError: The rows are those of the report, or of other members.
     """
-    validation = as_problem(y, probs, problem.task)
-    _check(validation, problem)
+    validation = held_out(problem, y, probs)
     fits = [fit(y, probs, task=problem.task) for fit in (newest, greedy, fit_coefficients)]
     found = _candidates(validation, fits, labels)
     ways = tuple(_way(name, given, reason, problem, validation) for name, given, reason in found)
@@ -90,17 +91,39 @@ def compare(problem: Problem, y: ArrayLike, probs: ArrayLike, labels: tuple[str,
     return Ways(ways, _choices(ways, problem), int(validation.group[-1]) + 1, note)
 
 
-def _check(validation: Problem, problem: Problem) -> None:
-    if len(validation.probs) != len(problem.probs):
-        raise ValueError(
-            f"the validation rows have predictions of {len(validation.probs)} members, the others of {len(problem.probs)}. "
-            "Pass those of the same members, in the same order."
-        )
-    if np.array_equal(validation.y, problem.y) and np.array_equal(validation.probs, problem.probs):
+def held_out(problem: Problem, y: ArrayLike, probs: ArrayLike) -> Problem:
+    """The validation rows, checked to be of the same members and classes as the rows to report on, and to be other rows.
+
+    Rows that are the same in another order are found; a part of the reported rows is not.
+    """
+    validation = as_problem(y, probs, problem.task)
+    for axis, what in ((0, "members"), (2, "outputs")):
+        here, there = (p.probs.shape[axis] for p in (problem, validation))
+        if here != there:
+            raise ValueError(
+                f"the validation rows have predictions of {there} {what}, the others of {here}. Pass those of the same "
+                "members, in the same order."
+            )
+    if FittingData.of(problem.y, _of_mean(problem)).is_same(validation.y, _of_mean(validation)):
         raise ValueError(
             "the validation rows are the rows to report on: what is chosen on them cannot be judged on them. Pass rows that "
             "are neither trained on nor reported on."
         )
+    return validation
+
+
+def _of_mean(problem: Problem) -> float:
+    metric = metrics.squared_error if problem.task == "regression" else metrics.nll
+    return metric(problem.y, combine.mean(problem.probs))
+
+
+def _best_alone(validation: Problem) -> int:
+    """The member with the lowest loss, each behind a temperature of its own: much of a difference is of the temperature."""
+    if validation.task == "regression":
+        alone = [metrics.squared_error(validation.y, one) for one in validation.probs]
+    else:
+        alone = [calibrate.temperature(validation.y, one).after for one in validation.probs]
+    return int(np.argmin(alone))
 
 
 def _candidates(
@@ -108,8 +131,7 @@ def _candidates(
 ) -> Iterator[tuple[str, np.ndarray, str]]:
     """Name, coefficients and reason of each way; what comes to the same as an earlier one is left out."""
     count = len(labels)
-    metric = metrics.squared_error if validation.task == "regression" else metrics.nll
-    best = int(np.argmin([metric(validation.y, one, validation.sample_weight) for one in validation.probs]))
+    best = _best_alone(validation)
     recent, chosen, fitted = fits
     found = [
         (f"last member: {labels[-1]}", np.eye(count)[-1], ""),
@@ -130,12 +152,11 @@ def _way(name: str, coefficients: np.ndarray, reason: str, problem: Problem, val
     there, here = (combine.mean(p.probs, coefficients) for p in (validation, problem))
     before = scores(problem, here)
     if problem.task == "regression":
-        decides = metrics.squared_error(validation.y, there, validation.sample_weight)
-        accuracy, temperature, after = float("nan"), None, before
+        decides, accuracy, temperature, after = metrics.squared_error(validation.y, there), None, None, before
     else:
-        cooled = calibrate.temperature(validation.y, there, sample_weight=validation.sample_weight)
+        cooled = calibrate.temperature(validation.y, there)
         decides, temperature = cooled.after, cooled.temperature
-        accuracy = metrics.accuracy(validation.y, there, validation.sample_weight)
+        accuracy = metrics.accuracy(validation.y, there)
         after = scores(problem, cooled(here))
     shares = tuple(float(c) for c in coefficients)
     return Way(name, int(np.count_nonzero(coefficients)), shares, temperature, before, after, decides, accuracy, reason)
@@ -148,7 +169,7 @@ def _choices(ways: tuple[Way, ...], problem: Problem) -> tuple[Choice, ...]:
     single = min((way for way in ways if way.members == 1), key=lambda way: way.validation)
     if problem.task == "regression":
         return tuple(_choice(goal, way, problem) for goal, way in zip(NUMBERS, (by_loss, single), strict=True))
-    by_hits = max(cheapest_first, key=lambda way: way.validation_accuracy)
+    by_hits = max(cheapest_first, key=lambda way: way.validation_accuracy or 0.0)
     return tuple(_choice(goal, way, problem) for goal, way in zip(GOALS, (by_hits, by_loss, single), strict=True))
 
 
@@ -158,5 +179,5 @@ def _choice(goal: str, way: Way, problem: Problem) -> Choice:
         for name in words.for_verdict(problem.task)
     ]
     cost = f"{way.members} model{'s' * (way.members > 1)}"
-    heat = "" if way.temperature is None else f", temperature {way.temperature:#.3g}"
+    heat = "" if way.temperature is None else f", temperature {short(way.temperature)}"
     return Choice(goal, way.name, f"{way.name} ({cost}{heat}): {', '.join(parts)}")

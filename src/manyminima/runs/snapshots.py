@@ -78,9 +78,8 @@ class Snapshots:
         if foreign:
             raise FileExistsError(f"'{foreign[0]}' is not of a run that this version reads. Choose another directory.")
         try:
-            (self.path / "members").mkdir(
-                parents=True, exist_ok=True
-            )  # a run that ended before its first member is none
+            # It may exist: a run that ended before its first member is none.
+            (self.path / "members").mkdir(parents=True, exist_ok=True)
             self._run = {"format": FORMAT, "run_id": uuid.uuid4().hex, "created": _now(), **run, "data": self._data}
             self._run["versions"] = {"manyminima": manyminima.__version__, **_machine(), **run.get("versions", {})}
             self._run_hash = write_json(self.path / "run.json", self._run)
@@ -106,8 +105,7 @@ class Snapshots:
             self.begin({"variables": [{"path": "", **_shape(w)} for w in weights]})
         if not self._written:
             self._check_still_ours()
-        file = member_file(step, replica)
-        member = Member(file, int(step), int(replica), epoch=epoch, kind=kind, logs=dict(logs or {}))
+        member = Member(member_file(step, replica), int(step), int(replica), epoch, kind, dict(logs or {}))
         self._do(self._write, member, weights)
 
     def write_behind(self, behind: Behind) -> None:

@@ -11,7 +11,7 @@ from manyminima.recipes import Plan
 from manyminima.runs.architecture import variables
 from manyminima.training.rate import rate_at
 
-__all__ = ["describe_run"]
+__all__ = ["describe_run", "versions"]
 
 _CURVE_POINTS = 400
 
@@ -28,7 +28,7 @@ def describe_run(
         "lr_curve": _curve(plan, due, epochs * steps),
         "optimizer": _optimizer(model.optimizer),
         "variables": variables(model),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -54,7 +54,8 @@ def _optimizer(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
     return {"class": type(optimizer).__name__, **config}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of Keras and of its backend, and which that is."""
     backend = keras.backend.backend()
     found = {"keras": keras.__version__, "backend": backend}
     try:

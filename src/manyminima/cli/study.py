@@ -1,0 +1,122 @@
+"""`manyminima study`: which recipe helps on this data and model, at equal budget."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from manyminima.cli.compiling import DATA, MODEL, OPTIMIZER, check_optimizer, compile_for
+from manyminima.cli.errors import plain_errors
+
+_RECIPES = (
+    "What to compare, separated by commas, options behind a colon: snapshot:cycles=5,swa,ema:decay=0.99. One cosine run, a "
+    "constant rate and a deep ensemble at the same budget are always there."
+)
+_PEAKS = (
+    "Learning rates to choose from, on validation rows. Default: 0.03,0.1,0.3 for sgd; 0.0003,0.001,0.003 otherwise."
+)
+_OUT = "Keeps what is done, the page and the numbers; the same command again goes on where it stopped."
+_DEFAULT = "snapshot:cycles=5,swa,ema:decay=0.99,deep-ensemble:members=5"
+
+
+@plain_errors
+def command(
+    data: Annotated[str, typer.Option(help=DATA)],
+    model: Annotated[str, typer.Option(help=MODEL)],
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows: the budget of every method.")],
+    recipes: Annotated[str, typer.Option(help=_RECIPES)] = _DEFAULT,
+    seeds: Annotated[int, typer.Option(min=2, help="Runs of every method.")] = 20,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows in a training step.")] = 32,
+    optimizer: Annotated[str, typer.Option(help=OPTIMIZER)] = "sgd",
+    peaks: Annotated[str | None, typer.Option(help=_PEAKS)] = None,
+    split_seed: Annotated[int, typer.Option(min=0, help="Of the split into training, validation and test.")] = 0,
+    task: Annotated[str, typer.Option(help="multiclass or regression.")] = "multiclass",
+    out: Annotated[Path, typer.Option(help=_OUT)] = Path("runs/study"),
+) -> None:
+    """Answer whether collecting many models helps here, with intervals over many seeds.
+
+    Example: manyminima study --data mnist1d --model cnn1d --epochs 60 --recipes snapshot:cycles=5,swa --seeds 20
+    """
+    check_optimizer(optimizer)
+    rates = numbers(peaks or ("0.03,0.1,0.3" if optimizer == "sgd" else "0.0003,0.001,0.003"))
+    from manyminima import datasets
+    from manyminima.cli import backend
+    from manyminima.cli.train import check_writable
+    from manyminima.comparison.methods import method_of
+
+    chosen = separated(recipes)
+    for text in chosen:
+        method_of(text)
+    check_writable(out)
+    dataset = datasets.load(data, task=task, seed=split_seed)
+    backend.choose()
+    import manyminima as mm
+    from manyminima import zoo
+
+    def build_model():
+        network = zoo.build(model, dataset)
+        compile_for(network, dataset, optimizer, rates[0])
+        return network
+
+    study = _watched(
+        lambda progress: mm.study(
+            build_model,
+            dataset,
+            chosen,
+            epochs=epochs,
+            seeds=seeds,
+            batch_size=batch_size,
+            peaks=rates,
+            into=out,
+            progress=progress,
+        )
+    )
+    _show(study, out)
+
+
+def separated(text: str) -> list[str]:
+    """Split recipes at the commas between them, not at those between their options.
+
+    >>> separated("swa,snapshot:cycles=5,floor=0.01,fge:cycles=3")
+    ['swa', 'snapshot:cycles=5,floor=0.01', 'fge:cycles=3']
+    """
+    found: list[str] = []
+    for part in text.split(","):
+        goes_on = found and "=" in part and ":" not in part
+        found[-1:] = [f"{found[-1]},{part}"] if goes_on else [*found[-1:], part.strip()]
+    return [part for part in found if part]
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read numbers that are separated by commas."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"expected numbers with commas between, got {text!r}.", param_hint="--peaks") from None
+
+
+def _watched(make):
+    """Make the study under a progress bar that tells the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("compiling", total=1.0)
+        return make(lambda name, share: bar.update(task, description=name, completed=share))
+
+
+def _show(study, out: Path) -> None:
+    from rich.console import Console
+
+    html, json = study.to_html(out / "study.html"), study.to_json(out / "report.json")
+    console = Console()
+    console.print(study)
+    console.print(f"Report: {html}", highlight=False, soft_wrap=True)
+    console.print(f"Numbers: {json}", highlight=False, soft_wrap=True)

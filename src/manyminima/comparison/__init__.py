@@ -1,0 +1,1 @@
+"""Whether a recipe helps: many methods, many seeds, one budget."""

@@ -1,0 +1,155 @@
+"""What a study compares: a recipe with its options, as it is typed, and how many runs share the budget."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from manyminima import recipes
+from manyminima.recipes import Plan, Recipe
+
+__all__ = ["BASELINES", "Method", "along", "constant", "method_of"]
+
+DEEP = "deep-ensemble"
+BASELINES = ("single", "constant")
+
+
+@dataclass(frozen=True)
+class constant:
+    """A constant rate, and the last weights: the baseline without any schedule.
+
+    Args:
+        peak: learning rate of every step.
+    """
+
+    peak: float
+
+    def plan(self, epochs: int, steps_per_epoch: int) -> Plan:
+        """Return the constant rate, and the run's end."""
+        from manyminima.schedules import Constant
+        from manyminima.when import At
+
+        return Plan(Constant(self.peak), At((epochs * steps_per_epoch,)))
+
+
+@dataclass(frozen=True)
+class along:
+    """A recipe that leaves the rate alone, such as `ema`, along a constant rate.
+
+    Args:
+        recipe: which says when to collect, and what to make of it.
+        peak: learning rate of every step.
+    """
+
+    recipe: Any
+    peak: float
+
+    def plan(self, epochs: int, steps_per_epoch: int) -> Plan:
+        """Return the constant rate, and the recipe's moments."""
+        rate = constant(self.peak).plan(epochs, steps_per_epoch).lr
+        return Plan(rate, self.recipe.plan(epochs, steps_per_epoch).when)
+
+    def fold(self, into: Any) -> Any:
+        """Return what the recipe collects into."""
+        return self.recipe.fold(into) if hasattr(self.recipe, "fold") else into
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to spend a budget of epochs.
+
+    Attributes:
+        name: As it was typed, such as "snapshot:cycles=5".
+        kind: The recipe's name, "single", "constant" or "deep-ensemble".
+        options: Of the recipe.
+        runs: How many runs share the epochs, each with an equal part; their members are combined.
+    """
+
+    name: str
+    kind: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    runs: int = 1
+
+    def recipe(self, peak: float) -> Recipe:
+        """Return the recipe with this peak."""
+        if self.kind in ("single", DEEP):
+            return recipes.snapshot(cycles=1, peak=peak)
+        if self.kind == "constant":
+            return constant(peak)
+        made = getattr(recipes, self.kind)
+        if "peak" in _fields(made):
+            return made(**self.options, peak=peak)
+        return along(made(**self.options), peak)
+
+    def epochs(self, epochs: int) -> int:
+        """Return the epochs of each run.
+
+        Raises:
+            ValueError: there are more runs than epochs.
+        """
+        if self.runs > epochs:
+            raise ValueError(
+                f"{self.name}: {epochs} epochs cannot be shared by {self.runs} runs. Train for more epochs."
+            )
+        return epochs // self.runs
+
+
+def method_of(text: str) -> Method:
+    """Read a method as it is typed: a name, and options behind a colon.
+
+    Raises:
+        ValueError: no such method, an option that it does not take, or a value that is none.
+
+    Example:
+        >>> method_of("snapshot:cycles=5,floor=0.001").options
+        {'cycles': 5, 'floor': 0.001}
+        >>> method_of("deep-ensemble:members=4").runs
+        4
+    """
+    kind, _, rest = text.strip().partition(":")
+    given = dict(_option(text, part) for part in rest.split(",") if part)
+    if kind in BASELINES:
+        _check_options(text, given, {})
+        return Method(text.strip(), kind)
+    if kind == DEEP:
+        _check_options(text, given, {"members": int})
+        return Method(text.strip(), DEEP, runs=_whole(text, given.get("members", "5")))
+    if kind not in recipes.__all__:
+        raise ValueError(f"no method {kind!r}. Expected one of {', '.join((*BASELINES, DEEP, *recipes.__all__))}.")
+    types = _fields(getattr(recipes, kind))
+    types.pop("peak", None)  # chosen on validation rows
+    _check_options(text, given, types)
+    made = Method(text.strip(), kind, {name: _value(text, name, value, types[name]) for name, value in given.items()})
+    made.recipe(0.1)  # to have wrong options told now
+    return made
+
+
+def _fields(recipe: type) -> dict[str, Any]:
+    return {field.name: field.type for field in dataclasses.fields(recipe) if field.init}
+
+
+def _option(text: str, part: str) -> tuple[str, str]:
+    name, equals, value = part.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r}: {part!r} is no option. Write name=value, as in snapshot:cycles=5.")
+    return name.strip().replace("-", "_"), value.strip()
+
+
+def _check_options(text: str, given: dict[str, str], known: dict[str, Any]) -> None:
+    if foreign := sorted(given.keys() - known.keys()):
+        peak = " The peak is chosen on validation rows, from --peaks." if "peak" in foreign else ""
+        takes = f"It takes {', '.join(known)}." if known else "It takes none."
+        raise ValueError(f"{text!r}: unknown option {', '.join(foreign)}. {takes}{peak}")
+
+
+def _whole(text: str, value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise ValueError(f"{text!r}: expected a whole number of at least 1, got {value!r}.")
+    return int(value)
+
+
+def _value(text: str, name: str, value: str, annotation: Any) -> Any:
+    kind = next((t for t in (*get_args(annotation), annotation) if t in (int, float)), str)
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"{text!r}: expected a number for {name}, got {value!r}.") from None

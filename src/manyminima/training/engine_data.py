@@ -1,0 +1,88 @@
+"""What the engine feeds its program with: the rows of every replica's batches, and the data they are rows of."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from manyminima.datasets.batches import Batches
+
+__all__ = ["Chunk", "Feed"]
+
+_ORDER_BYTES = 2**26  # of row numbers on the device at once
+_STREAM_BYTES = 2**28  # of data on the device at once, where not all of it fits
+_PARTS = 20  # of a run: how often its progress is told
+
+
+class Chunk(NamedTuple):
+    """Batches `first` up to, not including, `last` of a run, and what they are made of.
+
+    `rows` has the shape (epochs, replicas, rows of an epoch), int32, and `epoch` is the number of the first of these epochs.
+    """
+
+    first: int
+    last: int
+    epoch: int
+    data: Any
+    rows: np.ndarray
+
+
+class Feed:
+    """The batches of several replicas, each in the order of its own seed, as `Batches` defines it.
+
+    Args:
+        data: (x, y) or (x,), each one NumPy array or a nested structure of them.
+        batch_size: rows in a batch; an epoch's last batch may be smaller.
+        seeds: of the orders, one for each replica.
+        epochs: of the run.
+        room: bytes that data may take on the device; what does not fit is sent there in chunks.
+    """
+
+    def __init__(self, data: tuple, batch_size: int, seeds: Sequence[int], epochs: int, room: int):
+        self._orders = {seed: Batches(*data, batch_size=batch_size, seed=seed) for seed in seeds}
+        self.seeds, self.epochs, self.batch_size = list(seeds), epochs, batch_size
+        self.data = data
+        leaves = keras.tree.flatten(data)
+        self.rows = len(leaves[0])
+        self.steps = -(-self.rows // batch_size)
+        row_bytes = sum(leaf.nbytes for leaf in leaves) // self.rows
+        self.resident = row_bytes * self.rows <= room
+        most = min(_STREAM_BYTES, room) // max(row_bytes * len(seeds) * batch_size, 1)
+        self._batches_at_once = max(1, min(most, self.steps))
+
+    def first(self, count: int) -> tuple:
+        """Return the first rows, in the order of the data."""
+        return keras.tree.map_structure(lambda array: array[:count], self.data)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the whole run, piece by piece; row numbers are those of the chunk's own data."""
+        at_once = _ORDER_BYTES // (4 * len(self.seeds) * self.rows)
+        at_once = max(1, min(at_once, -(-self.epochs // _PARTS))) if self.resident else 1
+        for epoch in range(0, self.epochs, at_once):
+            last = min(epoch + at_once, self.epochs)
+            rows = np.zeros((at_once, len(self.seeds), self.rows), "int32")
+            for e in range(epoch, last):
+                rows[e - epoch] = self._order(e)
+            if self.resident:
+                yield Chunk(epoch * self.steps, last * self.steps, epoch, None, rows)
+            else:
+                yield from self._streamed(epoch, rows[0])
+
+    def _order(self, epoch: int) -> np.ndarray:
+        for batches in self._orders.values():
+            batches.epoch = epoch
+        return np.stack([self._orders[seed].order for seed in self.seeds])
+
+    def _streamed(self, epoch: int, order: np.ndarray) -> Iterator[Chunk]:
+        """Yield an epoch in pieces that bring their data along, every replica's rows one after the other."""
+        size = self._batches_at_once * self.batch_size
+        for begin in range(0, self.rows, size):
+            chosen = order[:, begin : begin + size]
+            within, count = np.zeros((1, *order.shape), "int32"), chosen.shape[1]
+            within[0, :, begin : begin + count] = np.arange(chosen.size).reshape(chosen.shape)
+            # Always as many rows, so that one compiled program serves all pieces.
+            needed = np.concatenate([chosen.reshape(-1), np.zeros(size * len(order) - chosen.size, "int64")])
+            data = keras.tree.map_structure(lambda array, needed=needed: array[needed], self.data)
+            first = epoch * self.steps + begin // self.batch_size
+            yield Chunk(first, first - (-count // self.batch_size), epoch, data, within)

@@ -1,0 +1,154 @@
+"""Where the engine's replicas start: models that `build_model` makes, each under the seed of its replica."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras.src.backend.common import global_state
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
+
+from manyminima.runs import architecture
+
+__all__ = ["Impure", "Start", "build", "check_supported", "start", "state_of", "untouched_generators", "variables_of"]
+
+PARTS = ("trainable", "non-trainable", "optimizer", "metric")
+
+State = list[list[Any]]  # values of the variables in `PARTS`, in the order of Keras's own training step
+
+
+class Start(NamedTuple):
+    """A model for all replicas, one more for the second of them (None: there is one only), and the state of each."""
+
+    model: keras.Model
+    second: keras.Model | None
+    states: list[State]
+
+
+class Impure(Exception):
+    """Why a model's training cannot be part of the engine's program."""
+
+
+def start(
+    first: keras.Model, build_model: Callable[[], keras.Model], seeds: Sequence[int], batch: tuple, prepare: Callable
+) -> Start:
+    """Build one model for each different seed, leaving the global random generators as they were.
+
+    Args:
+        first: the model of the first seed.
+        build_model: returns a compiled model.
+        seeds: one for each replica; replicas of the same seed start from the same state.
+        batch: one batch of the data, for models and metrics that are built by what they see.
+        prepare: called with each model, once its optimizer is built.
+
+    Raises:
+        ValueError: two seeds gave the same weights, or models of different architectures.
+    """
+    first._symbolic_build(data_batch=batch)
+    models, states = [first], {}
+    with untouched_generators():
+        for seed in dict.fromkeys(seeds):
+            model = first if not states else build(build_model, seed, batch)
+            if not model.optimizer.built:  # one that scales losses would make its variables twice
+                model.optimizer.build(model.trainable_variables)
+            prepare(model)
+            _check_alike(first, model, seeds[0], seed)
+            states[seed] = state_of(model)
+            states[seed][3] = states[seeds[0]][3]  # metrics of the others are not built
+            models = [*models, model][: min(len(states), 2)]
+    _check_different(states)
+    return Start(first, models[1] if len(models) > 1 else None, [states[seed] for seed in seeds])
+
+
+def check_supported(model: keras.Model) -> None:
+    """Raise Impure if `fit` of this model is something else than Keras's compiled step, batch after batch."""
+    if model.run_eagerly or not model.jit_compile:
+        raise Impure("it is compiled with run_eagerly=True or jit_compile=False, or has layers that cannot be compiled")
+    own = [name for name in ("fit", "make_train_function", "train_function") if _overrides(model, name)]
+    if own:
+        raise Impure(f"it has a {own[0]} of its own")
+    if keras.distribution.distribution() is not None:
+        raise Impure("a distribution is set with keras.distribution")
+
+
+def _overrides(model: keras.Model, name: str) -> bool:
+    held = vars(model).get(name)
+    return held is not None or getattr(type(model), name, None) is not getattr(keras.Model, name, None)
+
+
+def build(build_model: Callable[[], keras.Model], seed: int, batch: tuple) -> keras.Model:
+    """Return a compiled model, built, whose weights belong to the seed."""
+    keras.utils.set_random_seed(seed)
+    model = build_model()
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"build_model() returned {model!r:.60}: expected a compiled Keras model. End the function with return model."
+        )
+    if not model.compiled:
+        raise ValueError(
+            f"model '{model.name}' is not compiled: call model.compile(optimizer=…, loss=…) in build_model before return model."
+        )
+    if model.optimizer is None:
+        raise ValueError(f"model '{model.name}' is compiled without an optimizer: write model.compile(optimizer=…).")
+    if not model.built:
+        model._symbolic_build(data_batch=batch)
+    return model
+
+
+def variables_of(model: keras.Model) -> list[list[Any]]:
+    """Return the model's variables in the order of `PARTS`."""
+    return [
+        list(model.trainable_variables),
+        list(model.non_trainable_variables),
+        list(model.optimizer.variables),
+        list(model.metrics_variables),
+    ]
+
+
+def state_of(model: keras.Model) -> State:
+    """Return host copies of the values of all variables."""
+    return [[np.array(keras.ops.convert_to_numpy(v)) for v in part] for part in variables_of(model)]
+
+
+@contextlib.contextmanager
+def untouched_generators() -> Iterator[None]:
+    """Leave all global random generators as they were, Keras's own among them."""
+    names = (GLOBAL_RANDOM_SEED, GLOBAL_SEED_GENERATOR)
+    held = [global_state.get_global_attribute(name) for name in names]
+    with architecture.untouched_random_state():
+        try:
+            yield
+        finally:
+            for name, value in zip(names, held, strict=True):
+                global_state.set_global_attribute(name, value)
+
+
+def _check_alike(first: keras.Model, model: keras.Model, seed: int, other: int) -> None:
+    for name, ours, theirs in zip(PARTS[:3], variables_of(first), variables_of(model), strict=False):
+        shapes, found = ([(tuple(v.shape), str(v.dtype)) for v in part] for part in (ours, theirs))
+        if shapes != found:
+            raise ValueError(
+                f"build_model() returned a model of another architecture under seed {other} than under seed {seed}: its "
+                f"{name} variables have the shapes {_few(found)}, not {_few(shapes)}. Replicas share one program: build the same "
+                f"layers each time, or train the architectures one after the other."
+            )
+
+
+def _few(shapes: list[tuple]) -> str:
+    return ", ".join(str(shape) for shape, _ in shapes[:6]) + (", …" if len(shapes) > 6 else "")
+
+
+def _check_different(states: dict[int, State]) -> None:
+    """Raise ValueError if two seeds gave the same weights: seeded initialisers make copies, not an ensemble."""
+    seen: dict[bytes, int] = {}
+    for seed, state in states.items():
+        digest = hashlib.sha256(b"".join(array.tobytes() for array in state[0])).digest()
+        if seen.setdefault(digest, seed) != seed:
+            raise ValueError(
+                f"build_model() gave the same first weights under seed {seen[digest]} and under seed {seed}, so these replicas "
+                f"would be near copies. Leave seed= out of the layers' initialisers, do not call set_random_seed in build_model, "
+                f"and build new layers at each call; or write replicas=1."
+            )

@@ -1,0 +1,128 @@
+"""Keras's own training step as a pure function of one replica's state, traced once. JAX only."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import keras
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+
+from manyminima.training.engine_start import Impure, variables_of
+from manyminima.training.rate import innermost
+
+__all__ = ["Traced", "check_pure", "trace_results", "trace_step"]
+
+_HOOK = "_get_current_learning_rate"
+
+
+class Traced(NamedTuple):
+    """A function of (nested) arrays with no Python of the model left in it, what it returns, and a hash of what it computes."""
+
+    call: Callable
+    shape: Any
+    hash: str
+
+
+def trace_step(model: keras.Model, batch: tuple, driven: bool) -> Traced:
+    """Return Keras's training step of one replica: (state, table, which, batch) to (state, logs).
+
+    Args:
+        model: compiled and built, its optimizer and metrics too.
+        batch: arrays, or anything with their shapes and dtypes.
+        driven: whether the learning rate is `table[which, step]`; else the optimizer has its own.
+
+    Raises:
+        Impure: the step cannot be traced, or it assigns to variables.
+    """
+    names = set(model.get_metrics_result())
+    optimizer = innermost(model.optimizer)
+    begun = int(keras.ops.convert_to_numpy(optimizer._iterations)) if driven else 0
+
+    def step(state, table, which, batch):
+        def rate():
+            return table[which, keras.ops.convert_to_tensor(optimizer._iterations) - begun]
+
+        with _rate_of(optimizer, rate if driven else None):
+            logs, state = model.train_step(state, batch)
+        # Where they are what the metrics say, they are asked at an epoch's end only.
+        return [list(part) for part in state], {} if set(logs) == names else dict(logs)
+
+    state = [[jax.ShapeDtypeStruct(v.shape, v.value.dtype) for v in part] for part in variables_of(model)]
+    scalar = jax.ShapeDtypeStruct((), "int32")
+    table = jax.ShapeDtypeStruct((1, 1), "float32")
+    args = (state, table, scalar, batch)
+    with _unassigned(model):
+        traced = jax.make_jaxpr(step, return_shape=True)(*args)
+    return _function(*traced, args)
+
+
+def trace_results(model: keras.Model) -> Traced:
+    """Return the function from the values of the metrics' variables to what the metrics say."""
+
+    def results(values):
+        with keras.StatelessScope(state_mapping=list(zip(model.metrics_variables, values, strict=True))):
+            return dict(model.get_metrics_result())
+
+    args = ([jax.ShapeDtypeStruct(v.shape, v.value.dtype) for v in model.metrics_variables],)
+    return _function(*jax.make_jaxpr(results, return_shape=True)(*args), args)
+
+
+def check_pure(model: keras.Model, second: keras.Model | None, traced: Traced, batch: tuple, driven: bool) -> None:
+    """Raise Impure if a further trace, or one of another replica's model, computes something else.
+
+    What a model keeps in Python instead of variables is a constant of the program: a counter that goes on, or numbers that
+    each replica has drawn for itself, would be those of the first trace for all.
+    """
+    if trace_step(model, batch, driven).hash != traced.hash:
+        raise Impure("it computes something else each time it is traced: it keeps a state in Python, not in variables")
+    if second is None:
+        return
+    second._symbolic_build(data_batch=batch)
+    if trace_step(second, batch, driven).hash != traced.hash:
+        raise Impure("models of different seeds differ in constants that are not variables")
+
+
+def _function(closed: Any, shape: Any, args: tuple) -> Traced:
+    """Return what was traced as a function that takes and gives the same structures, of arrays."""
+    structure = jax.tree.structure(shape)
+    flat = jaxpr_as_fun(closed)
+    hasher = hashlib.sha256(jax.jit(flat).lower(*jax.tree.leaves(args)).as_text().encode())
+    for constant in closed.consts:
+        hasher.update(np.asarray(constant).tobytes())
+
+    def call(*args):
+        return jax.tree.unflatten(structure, flat(*jax.tree.leaves(args)))
+
+    return Traced(call, shape, hasher.hexdigest())
+
+
+@contextlib.contextmanager
+def _rate_of(optimizer: Any, rate: Callable | None) -> Iterator[None]:
+    if rate is None:
+        yield
+        return
+    setattr(optimizer, _HOOK, rate)
+    try:
+        yield
+    finally:
+        delattr(optimizer, _HOOK)
+
+
+@contextlib.contextmanager
+def _unassigned(model: keras.Model) -> Iterator[None]:
+    """Turn whatever goes wrong with a trace into Impure, and put back what it has assigned to variables."""
+    held = [(v, v._value) for part in variables_of(model) for v in part]
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise Impure(f"its training step cannot be traced ({type(error).__name__}: {reason})") from error
+    finally:
+        assigned = [v.path for v, value in held if v._value is not value]
+        for v, value in held:
+            v._value = value
+    if assigned:
+        raise Impure(f"its training step assigns to variables itself ({', '.join(assigned[:3])})")

@@ -1,0 +1,127 @@
+"""Replicas trained together in one program. JAX only."""
+
+import os
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from manyminima.averaging.folds import Average
+from manyminima.recipes import Plan
+from manyminima.training import engine_loop
+from manyminima.training.engine_data import Feed
+from manyminima.training.engine_plan import Job, Orders
+from manyminima.training.engine_program import Parts, Stacked, Unrolled, choose, program
+from manyminima.training.engine_start import Start, check_supported, start
+from manyminima.training.engine_step import check_pure, trace_results, trace_step
+from manyminima.training.instep import InStep
+
+__all__ = ["Together"]
+
+
+class Together:
+    """A program, and the replicas that it is to train.
+
+    Args:
+        job: what is to be trained.
+        orders: what its recipes mean.
+        folds: where each replica's members go.
+        model: of the first replica.
+        build_model: returns the others.
+        room: bytes of data that may stay on a device; None is a share of what it has.
+
+    Raises:
+        Impure: the model's training cannot be part of a program.
+        ValueError: replicas start alike, or have different architectures.
+
+    Attributes:
+        record: what the run writes down about its execution.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        orders: Orders,
+        folds: Sequence[Any],
+        model: keras.Model,
+        build_model: Callable,
+        room: int | None,
+    ):
+        check_supported(model)
+        self._folds, self._job, self._orders = folds, job, orders
+        self._instep: InStep | None = None
+        self._start = start(model, build_model, job.seeds, job.first_batch, self._follow)
+        self._feed = Feed(job.data, job.batch_size, job.seeds, job.epochs, _room() if room is None else room)
+        execution = choose(model, job.execution)
+        self._program = _program(self._start, self._feed, orders.driven, execution)
+        self.record = {"execution": execution, "devices": len(self._program.devices), "resident": self._feed.resident}
+
+    def _follow(self, model: keras.Model) -> None:
+        """Have an average that is taken after every step kept by the model's optimizer; the first one serves to read it."""
+        fold = self._folds[0]
+        if isinstance(fold, Average) and fold.every is not None:
+            instep = InStep(model, fold, round(fold.start * self._job.total), owner=self)
+            self._instep = self._instep or instep
+
+    def train(self, progress: Callable[[int, int], Any]) -> tuple[keras.Model, dict[str, np.ndarray]]:
+        """Return the first replica's model as it is at the end, and the history, (epochs, replicas, ...)."""
+        job, orders, model = self._job, self._orders, self._start.model
+        collector = engine_loop.Collector(
+            model, self._folds, orders.plans, job.steps, self._instep, job.validation_data
+        )
+        table, which = _rates(orders.plans, job.total)
+        carry = self._program.begin(self._start.states, which, table)
+        carry, history = engine_loop.run(self._program, carry, self._feed, orders.due, collector, progress)
+        model.set_weights(collector.weights(self._program.fetch(carry, (0, 1))[0]))
+        if self._instep is not None:
+            self._instep.remove()
+        return model, history
+
+
+def _program(start: Start, feed: Feed, driven: bool, execution: str) -> Stacked | Unrolled:
+    """Return the program for these replicas: one that is kept, if their training step is the same."""
+    model, replicas, devices = start.model, len(start.states), jax.local_devices()
+    smaller = feed.rows % feed.batch_size
+    batch, rest = feed.first(feed.batch_size), feed.first(smaller)
+    whole, results = trace_step(model, batch, driven), trace_results(model)
+    checked = start.second is not None
+    key = (execution, whole.hash, results.hash, feed.batch_size, smaller, replicas, checked, tuple(devices))
+
+    def make() -> Stacked | Unrolled:
+        check_pure(model, start.second, whole, batch, driven)
+        parts = Parts(whole, trace_step(model, rest, driven) if smaller else None, results, feed.batch_size)
+        return {"stacked": Stacked, "unrolled": Unrolled}[execution](parts, replicas, devices)
+
+    return program(key, make)
+
+
+def _rates(plans: Sequence[Plan], total: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rates of all steps, one row for each different schedule, and each replica's row; float32 and int32."""
+    different: list[Callable] = []
+    which = []
+    for plan in plans:
+        if plan.lr is not None and plan.lr not in different:
+            different.append(plan.lr)
+        which.append(0 if plan.lr is None else different.index(plan.lr))
+    rows = [(_row if isinstance(lr, Hashable) else _row.__wrapped__)(lr, total) for lr in different]
+    return np.stack(rows) if rows else np.zeros((1, 1), "float32"), np.array(which, "int32")
+
+
+@lru_cache(maxsize=16)
+def _row(lr: Callable, total: int) -> np.ndarray:
+    """Return the rates of a schedule, bit for bit those that it gives inside a compiled training step."""
+    return np.asarray(jax.jit(jax.vmap(lr))(jnp.arange(total, dtype="int32")), "float32")
+
+
+def _room() -> int:
+    """Return how many bytes of data may stay on a device: half of what is free there, a quarter of a CPU's memory."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return (stats["bytes_limit"] - stats.get("bytes_in_use", 0)) // 2
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+    return 2**30
