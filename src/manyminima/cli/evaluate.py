@@ -61,9 +61,10 @@ def _fit(run, ensemble, validation, coefficients: str, calibrate: str):
     import manyminima as mm
     from manyminima.inference.loading import keep
 
-    found = mm.Combination.fit(*validation, coefficients, calibrate, task=ensemble.about["task"])
+    y, probs = validation
+    found = mm.Combination.fit(y, probs, coefficients, calibrate, task=ensemble.about["task"])
     path = keep(run, found)
-    typer.echo(f"On {len(validation[0]):,} validation rows: {found.label}. Kept in {path}.")
+    typer.echo(f"On {len(y):,} validation rows: {found.label}. Kept in {path}.")
     return ensemble.combined_by(found)
 
 
