@@ -3,8 +3,10 @@
 Claim: at most 1.02 × the steady-state time per step on JAX, 1.05 × on torch and TensorFlow, for a small MLP at batch 32
 and a small CNN. Each pair is two fits of at least `--seconds` each, in two threads of one process that take turns epoch by
 epoch: a machine whose speed wanders by half within seconds, as shared ones do, wanders for both. The first epoch, which
-holds the compilation, is timed apart. The interval is the one for a median, between two of the ratios in their order: the
-6th and the 15th of 20.
+holds the compilation, is timed apart. A fit's ratio is the median over its epochs, each over the plain one beside it; epochs
+in which a member is collected, and those after them, in which it is written, count in full. After the former the turn is not
+passed on, so that no writing is left to the other. The interval is the one for a median, between two of the ratios in their
+order: the 6th and the 15th of 20.
 
     KERAS_BACKEND=torch python benchmarks/fit_overhead.py --pairs 20 --seconds 10 --json overhead.json
 """
@@ -63,9 +65,9 @@ class Turn:
 class Clock(keras.callbacks.Callback):
     """Seconds of each epoch, what other callbacks do at its end included; no batch hooks, so it costs nothing itself."""
 
-    def __init__(self, turn: Turn, player: int):
+    def __init__(self, turn: Turn, player: int, keeps: set[int]):
         super().__init__()
-        self.seconds, self._turn, self._player = [], turn, player
+        self.seconds, self._turn, self._player, self._keeps = [], turn, player, keeps
 
     def on_epoch_begin(self, epoch, logs=None):
         self._turn.wait(self._player)
@@ -73,16 +75,20 @@ class Clock(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.seconds.append(time.perf_counter() - self._begin)
-        self._turn.pass_on()
+        if epoch not in self._keeps or epoch == self.params["epochs"] - 1:
+            self._turn.pass_on()
 
 
-def steady(clock: Clock, collecting: set[int]) -> float:
-    """Return the seconds of all epochs but the first: the median epoch for each, and in full what collecting adds to it.
+def ratio(ours: Clock, plain: Clock, collecting: set[int]) -> float:
+    """Return how many times as long ours took, the first epoch left out.
 
-    A sum would hand every hiccup of a shared machine to whichever fit was running.
+    Each epoch is compared with the one beside it. A sum of seconds would hand every hiccup of a shared machine to whichever fit
+    was running, and so would the collecting epochs' seconds against those of all.
     """
-    typical = np.median([s for epoch, s in enumerate(clock.seconds) if epoch > 0 and epoch not in collecting])
-    return typical * (len(clock.seconds) - 1) + sum(clock.seconds[epoch] - typical for epoch in collecting)
+    each = np.array(ours.seconds[1:]) / np.array(plain.seconds[1:])
+    in_full = np.zeros(len(each), bool)
+    in_full[[e - 1 + after for e in collecting for after in (0, 1) if 0 <= e - 1 + after < len(each)]] = True
+    return (np.median(each[~in_full]) * np.sum(~in_full) + np.sum(each[in_full])) / len(each)
 
 
 def fit(build, x, y, epochs: int, clock: Clock, callbacks: list) -> None:
@@ -91,11 +97,11 @@ def fit(build, x, y, epochs: int, clock: Clock, callbacks: list) -> None:
     model.fit(x, y, batch_size=32, epochs=epochs, verbose=0, callbacks=[*callbacks, clock])
 
 
-def both(build, x, y, epochs: int, callbacks: list, plain_first: bool) -> tuple[Clock, Clock]:
-    """Return the clocks of a fit with these callbacks and of one without."""
+def both(build, x, y, epochs: int, callbacks: list, plain_first: bool, keeps: set[int]) -> tuple[Clock, Clock]:
+    """Return the clocks of a fit with these callbacks and of one without; after the epochs in `keeps` the turn stays."""
     keras.backend.clear_session()
     turn = Turn()
-    ours, plain = Clock(turn, player=int(plain_first)), Clock(turn, player=int(not plain_first))
+    ours, plain = (Clock(turn, player, keeps) for player in (int(plain_first), int(not plain_first)))
     threads = [
         threading.Thread(target=fit, args=(build, x, y, epochs, clock, own))
         for clock, own in ((ours, callbacks), (plain, []))
@@ -112,19 +118,19 @@ def measure(build, shape, pairs: int, seconds: float, make, collecting=lambda ep
     """Compare fits with what `make(folder)` returns, a list of callbacks and a check to call afterwards, to plain ones."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(ROWS, *shape)).astype("float32"), rng.integers(0, 10, ROWS)
-    _, pilot = both(build, x, y, 11, [], plain_first=True)
+    _, pilot = both(build, x, y, 11, [], plain_first=True, keeps=set())
     epochs = max(10, int(np.ceil(seconds / np.median(pilot.seconds[1:])))) + 1
     steps = ROWS // 32
     ratios, first, step_us = [], [], []
     for pair in range(pairs):
         with tempfile.TemporaryDirectory() as folder:
             callbacks, check = make(Path(folder))
-            ours, plain = both(build, x, y, epochs, callbacks, plain_first=pair % 2 == 0)
+            due = collecting(epochs, steps)
+            ours, plain = both(build, x, y, epochs, callbacks, plain_first=pair % 2 == 0, keeps=due)
             check()
-        usual = steady(plain, set())
-        ratios.append(steady(ours, collecting(epochs, steps)) / usual)
+        ratios.append(ratio(ours, plain, due))
         first.append(ours.seconds[0] - plain.seconds[0])
-        step_us.append(1e6 * usual / ((epochs - 1) * steps))
+        step_us.append(1e6 * np.median(plain.seconds[1:]) / steps)
         print(f"  pair {pair + 1}/{pairs}: {ratios[-1]:.4f}  ({sum(plain.seconds):.1f} s plain)", flush=True)
     ratios = sorted(ratios)
     cut = int(np.floor(pairs / 2 - 1.96 * np.sqrt(pairs) / 2))

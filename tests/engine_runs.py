@@ -24,6 +24,14 @@ def model(optimizer=None, **options) -> keras.Model:
     return network
 
 
+def small(units=3, **options):
+    """A model that is quickly compiled."""
+    network = keras.Sequential([keras.Input((4,)), layers.Dense(units, "softmax")])
+    options = {"optimizer": keras.optimizers.SGD(0.1), "loss": "sparse_categorical_crossentropy", **options}
+    network.compile(**options)
+    return network
+
+
 def together(recipe=SNAPSHOT, *, build=model, x=X, y=Y, **options):
     """Two replicas trained together, of seeds 5 and 6."""
     options = {"epochs": EPOCHS, "batch_size": BATCH, "replicas": 2, "seed": 5, **options}

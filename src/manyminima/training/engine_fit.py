@@ -9,7 +9,7 @@ import numpy as np
 from manyminima.datasets.batches import Batches
 from manyminima.training.collect import Collect
 from manyminima.training.engine_plan import Job
-from manyminima.training.engine_start import build, untouched_generators
+from manyminima.training.engine_start import build, check_two, untouched_generators
 
 __all__ = ["fit_each"]
 
@@ -29,9 +29,13 @@ def fit_each(
         recipes: one for each replica.
         folds: where each replica's members go.
         progress: called after each epoch.
+
+    Raises:
+        ValueError: the first two seeds give the same weights.
     """
     models, histories = [], []
     with untouched_generators():
+        check_two(build_model, job.seeds, job.first_batch)
         for replica, (recipe, fold, seed) in enumerate(zip(recipes, folds, job.seeds, strict=True)):
             model = build(build_model, seed, job.first_batch)
             history = model.fit(

@@ -1,23 +1,25 @@
 """The compiled program of many replicas, in two ways of execution. JAX only.
 
-- "stacked": the step is vectorised over replicas and looped over batches inside one program. Best for dense networks, and on
-  accelerators. With several devices each has its share of the replicas.
-- "unrolled": one program does the same batch of up to eight replicas, one after the other; Python loops over batches. Best
-  for convolutions on a CPU, which vectorising turns into slow grouped ones and a loop inside the program into slower ones.
+- "stacked": the step is vectorised over replicas and looped over batches inside one program. Best for small dense networks,
+  and on accelerators. With several devices each has its share of the replicas.
+- "unrolled": one program does one batch of up to eight replicas; Python loops over batches. Best on a CPU for convolutions,
+  which vectorising turns into slow grouped ones and a loop inside a program into slower ones, and for large networks. A step
+  that keeps the cores busy by itself gets a program for one replica: there is nothing to gain from several, but for `fit`'s
+  own work between the steps.
 
 The choice is a static rule, never a stopwatch. Programs are kept, and serve every model whose training step computes the same.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from manyminima.training.engine_start import State
 from manyminima.training.engine_step import Traced
@@ -26,6 +28,7 @@ __all__ = ["Execution", "Parts", "Stacked", "Unrolled", "choose", "program"]
 
 Execution = Literal["stacked", "unrolled"]
 _GROUP = 8  # replicas in one unrolled program: compiling takes as much longer as there are replicas
+_BUSY = 1e8  # floating-point operations of a step that keeps a CPU's cores busy by itself
 _KEPT = 16  # programs
 
 
@@ -47,14 +50,12 @@ class Carry(NamedTuple):
     fresh: list[Any]  # metrics at an epoch's begin
 
 
-def choose(model: keras.Model, wanted: str = "auto") -> Execution:
-    """Return how replicas of `model` run on this machine; any choice but "auto" is checked and returned."""
+def choose(model: keras.Model, work: float, wanted: str = "auto") -> Execution:
+    """Return how replicas of `model` run on this machine, given the work of one step; any `wanted` but "auto" is returned."""
     if wanted != "auto":
-        if wanted not in get_args(Execution):
-            raise ValueError(f'execution="{wanted}" is none: choose "auto", "stacked" or "unrolled".')
         return wanted  # pyright: ignore[reportReturnType]
     convolves = any("Conv" in type(layer).__name__ for layer in model._flatten_layers())
-    return "unrolled" if convolves and jax.default_backend() == "cpu" else "stacked"
+    return "unrolled" if jax.default_backend() == "cpu" and (convolves or work > _BUSY) else "stacked"
 
 
 _programs: OrderedDict[tuple, "Stacked | Unrolled"] = OrderedDict()
@@ -87,25 +88,25 @@ class Stacked:
         self._parts = parts
         used = max(n for n in range(1, min(len(devices), replicas) + 1) if replicas % n == 0)
         self.devices = list(devices[:used])
-        self._mesh = Mesh(np.array(self.devices), ("replica",))
-        run = self._run
+        run, self._own, self._all = self._run, *(SingleDeviceSharding(self.devices[0]) for _ in range(2))
         if used > 1:  # each device runs a program of its own: there is nothing to tell the others
-            own, all_ = PartitionSpec("replica"), PartitionSpec()
-            ins = (own, own, all_, all_, all_, PartitionSpec(None, "replica"), all_, all_)
-            outs = (own, PartitionSpec(None, "replica"))
-            run = jax.shard_map(run, mesh=self._mesh, in_specs=ins, out_specs=outs, check_vma=False)
-        self._compiled = jax.jit(run, donate_argnums=0)
+            mesh = Mesh(np.array(self.devices), ("replica",))
+            own, all_, later = PartitionSpec("replica"), PartitionSpec(), PartitionSpec(None, "replica")
+            ins, outs = (own, own, all_, all_, all_, later, all_, all_), (own, later)
+            run = jax.shard_map(run, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
+            self._own, self._all = NamedSharding(mesh, own), NamedSharding(mesh, all_)
+        # What comes out goes in again: with another sharding it would be compiled for a second time.
+        self._compiled = jax.jit(run, donate_argnums=0, out_shardings=(self._own, None))
 
     def put(self, data: Any) -> Any:
         """Return data on the devices."""
-        return jax.device_put(data, NamedSharding(self._mesh, PartitionSpec()))
+        return jax.device_put(data, self._all)
 
     def begin(self, states: Sequence[State], which: np.ndarray, table: np.ndarray) -> Carry:
         """Return the replicas' first states, with each one's row of the table of rates, and that table."""
-        own = NamedSharding(self._mesh, PartitionSpec("replica"))
         state = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
         logs = jax.tree.map(lambda s: np.zeros((len(states), *s.shape), s.dtype), self._parts.whole.shape[1])
-        return Carry(*jax.device_put(((state, logs), which), own), *self.put((table, states[0][3])))
+        return Carry(*jax.device_put(((state, logs), which), self._own), *self.put((table, states[0][3])))
 
     def advance(self, carry: Carry, data: Any, rows: np.ndarray, first: int, last: int) -> tuple[Carry, dict[str, Any]]:
         """Do batches `first` up to `last`, counted from the start of `rows`, (epochs, replicas, rows of an epoch).
@@ -180,7 +181,8 @@ class Unrolled:
 
     def __init__(self, parts: Parts, replicas: int, devices: Sequence[Any]):
         self._parts = parts
-        size = next((n for n in range(_GROUP, _GROUP // 2 - 1, -1) if replicas % n == 0), _GROUP)
+        most = 1 if parts.whole.work > _BUSY else _GROUP
+        size = next((n for n in range(most, most // 2, -1) if replicas % n == 0), most)
         size = min(size, -(-replicas // len(devices)))
         self._groups = [slice(first, first + size) for first in range(0, replicas, size)]
         self.devices = list(devices[: len(self._groups)])
@@ -196,7 +198,7 @@ class Unrolled:
         """Return the replicas' first states, with each one's row of the table of rates, and that table."""
         logs = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), self._parts.whole.shape[1])
         pairs = [[(state, logs) for state in states[group]] for group in self._groups]
-        groups = [jax.device_put(pair, self.devices[self._place(g)]) for g, pair in enumerate(pairs)]
+        groups = [self._to(g, pair) for g, pair in enumerate(pairs)]
         return Carry(groups, [which[group] for group in self._groups], self.put(table), states[0][3])
 
     def _place(self, group: int) -> int:
@@ -215,12 +217,23 @@ class Unrolled:
         for t in range(first, last):
             e, i = divmod(t, steps)
             if i == 0:
-                again = [[([*state[:3], list(carry.fresh)], logs) for state, logs in group] for group in carry.replicas]
-                carry = carry._replace(replicas=again)
+                carry = carry._replace(replicas=self._reset(carry))
             carry = carry._replace(replicas=self._batch(carry, data, rows[e, :, i * size : (i + 1) * size]))
             if i == steps - 1 or t == last - 1:
                 said[e] = [self._results(group) for group in carry.replicas]
         return carry, _history(said, rows.shape[0])
+
+    def _reset(self, carry: Carry) -> list:
+        """Return the states with metrics as at an epoch's begin, on the devices: elsewhere they would be compiled for anew."""
+        fresh = [[self._to(g, carry.fresh) for _ in group] for g, group in enumerate(carry.replicas)]
+        pairs = zip(carry.replicas, fresh, strict=True)
+        return [
+            [([*state[:3], metrics], logs) for (state, logs), metrics in zip(group, new, strict=True)]
+            for group, new in pairs
+        ]
+
+    def _to(self, group: int, values: Any) -> Any:
+        return jax.device_put(values, self.devices[self._place(group)])
 
     def _batch(self, carry: Carry, data: list, rows: np.ndarray) -> list:
         run = self._whole if rows.shape[-1] == self._parts.batch_size else self._rest

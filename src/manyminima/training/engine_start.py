@@ -13,7 +13,17 @@ from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
 
 from manyminima.runs import architecture
 
-__all__ = ["Impure", "Start", "build", "check_supported", "start", "state_of", "untouched_generators", "variables_of"]
+__all__ = [
+    "Impure",
+    "Start",
+    "build",
+    "check_supported",
+    "check_two",
+    "start",
+    "state_of",
+    "untouched_generators",
+    "variables_of",
+]
 
 PARTS = ("trainable", "non-trainable", "optimizer", "metric")
 
@@ -63,6 +73,12 @@ def start(
     return Start(first, models[1] if len(models) > 1 else None, [states[seed] for seed in seeds])
 
 
+def check_two(build_model: Callable[[], keras.Model], seeds: Sequence[int], batch: tuple) -> None:
+    """Raise ValueError if the models of the first two different seeds have the same weights; the others are not built."""
+    two = list(dict.fromkeys(seeds))[:2]
+    _check_different({seed: [_numbers(build(build_model, seed, batch).trainable_variables)] for seed in two})
+
+
 def check_supported(model: keras.Model) -> None:
     """Raise Impure if `fit` of this model is something else than Keras's compiled step, batch after batch."""
     if model.run_eagerly or not model.jit_compile:
@@ -110,7 +126,11 @@ def variables_of(model: keras.Model) -> list[list[Any]]:
 
 def state_of(model: keras.Model) -> State:
     """Return host copies of the values of all variables."""
-    return [[np.array(keras.ops.convert_to_numpy(v)) for v in part] for part in variables_of(model)]
+    return [_numbers(part) for part in variables_of(model)]
+
+
+def _numbers(variables: Sequence[Any]) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
 
 
 @contextlib.contextmanager

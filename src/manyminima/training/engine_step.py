@@ -19,10 +19,17 @@ _HOOK = "_get_current_learning_rate"
 
 
 class Traced(NamedTuple):
-    """A function of (nested) arrays with no Python of the model left in it, what it returns, and a hash of what it computes."""
+    """A function of (nested) arrays with no Python of the model left in it.
+
+    Attributes:
+        shape: of what it returns.
+        work: floating-point operations of one call, as the compiler counts them.
+        hash: of what it computes.
+    """
 
     call: Callable
     shape: Any
+    work: float
     hash: str
 
 
@@ -89,14 +96,16 @@ def _function(closed: Any, shape: Any, args: tuple) -> Traced:
     """Return what was traced as a function that takes and gives the same structures, of arrays."""
     structure = jax.tree.structure(shape)
     flat = jaxpr_as_fun(closed)
-    hasher = hashlib.sha256(jax.jit(flat).lower(*jax.tree.leaves(args)).as_text().encode())
+    lowered = jax.jit(flat).lower(*jax.tree.leaves(args))
+    work = float((lowered.cost_analysis() or {}).get("flops", 0))
+    hasher = hashlib.sha256(lowered.as_text().encode())
     for constant in closed.consts:
         hasher.update(np.asarray(constant).tobytes())
 
     def call(*args):
         return jax.tree.unflatten(structure, flat(*jax.tree.leaves(args)))
 
-    return Traced(call, shape, hasher.hexdigest())
+    return Traced(call, shape, work, hasher.hexdigest())
 
 
 @contextlib.contextmanager

@@ -56,9 +56,12 @@ class Together:
         self._instep: InStep | None = None
         self._start = start(model, build_model, job.seeds, job.first_batch, self._follow)
         self._feed = Feed(job.data, job.batch_size, job.seeds, job.epochs, _room() if room is None else room)
-        execution = choose(model, job.execution)
-        self._program = _program(self._start, self._feed, orders.driven, execution)
-        self.record = {"execution": execution, "devices": len(self._program.devices), "resident": self._feed.resident}
+        self._program = _program(self._start, self._feed, orders.driven, job.execution)
+        self.record = {
+            "execution": type(self._program).__name__.lower(),
+            "devices": len(self._program.devices),
+            "resident": self._feed.resident,
+        }
 
     def _follow(self, model: keras.Model) -> None:
         """Have an average that is taken after every step kept by the model's optimizer; the first one serves to read it."""
@@ -82,12 +85,13 @@ class Together:
         return model, history
 
 
-def _program(start: Start, feed: Feed, driven: bool, execution: str) -> Stacked | Unrolled:
+def _program(start: Start, feed: Feed, driven: bool, wanted: str) -> Stacked | Unrolled:
     """Return the program for these replicas: one that is kept, if their training step is the same."""
     model, replicas, devices = start.model, len(start.states), jax.local_devices()
     smaller = feed.rows % feed.batch_size
     batch, rest = feed.first(feed.batch_size), feed.first(smaller)
     whole, results = trace_step(model, batch, driven), trace_results(model)
+    execution = choose(model, whole.work, wanted)
     checked = start.second is not None
     key = (execution, whole.hash, results.hash, feed.batch_size, smaller, replicas, checked, tuple(devices))
 
