@@ -211,9 +211,12 @@ import sys
 import numpy as np
 from engine_runs import small, together
 import manyminima as mm
+from manyminima.training import engine_program
 for execution in ("stacked", "unrolled"):
     found = together(mm.recipes.snapshot(cycles=3, peak=0.1), replicas=4, build=small, execution=execution)
     assert found.about["engine"]["devices"] == 2, found.about["engine"]
+    program = list(engine_program._programs.values())[-1]
+    assert execution == "unrolled" or program._compiled._cache_size() == 1
     np.savez(sys.argv[1] + execution, *[w for member in found for w in member])
 """
 

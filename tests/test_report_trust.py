@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases import PROBLEM_CLASSES, PROBLEM_NOISE, members_of, noisy
-from manyminima import calibrate, combine, metrics, selection
+from manyminima import calibrate, combine, metrics, selection, weight_space
 from manyminima.arrays import as_problem
 from manyminima.combination import Combination
 from manyminima.reporting import inputs, ways
@@ -269,3 +269,16 @@ def test_weights_count_in_a_combination_and_in_the_ways(task):
         np.testing.assert_allclose(
             shown, [repeated.doubt.area, repeated.doubt.total, *repeated.doubt.errors.values()], rtol=1e-9
         )
+
+
+def test_weights_at_hand_are_compared_too():
+    class Ensemble(list):
+        about = {}
+
+    weights = Ensemble([[RNG.normal(size=(4, 3)), np.array(step)] for step in range(len(P))])
+    found, pairs = report(Y, P, run=weights).diversity, np.triu_indices(len(P), 1)
+    np.testing.assert_allclose(found["weight_cosine"], weight_space.weight_cosine(weights)[pairs].mean())
+    np.testing.assert_allclose(found["weight_distance"], weight_space.weight_distance(weights)[pairs].mean())
+    assert "cosine of their weights" in str(report(Y, P, run=weights))
+    assert "weight_cosine" not in report(Y, P, run={}).diversity
+    assert "weight_cosine" not in report(Y, P[:1], run=Ensemble(weights[:1])).diversity

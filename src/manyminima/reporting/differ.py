@@ -1,9 +1,16 @@
 """How much the members differ: each measure, what it is called, and who differs from whom."""
 
-from manyminima import decomposition, diversity
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from manyminima import decomposition, diversity, weight_space
 from manyminima.arrays import Problem
 
-__all__ = ["matrix", "measures", "sentences"]
+__all__ = ["matrix", "measures", "sentences", "weights"]
+
+_MOST_NUMBERS = 50_000_000  # of all members' weights: a second's work; more is left to whoever asks for it
 
 
 def measures(problem: Problem) -> dict[str, float]:
@@ -25,6 +32,22 @@ def measures(problem: Problem) -> dict[str, float]:
     }
 
 
+def weights(run: Any, members: int) -> dict[str, float]:
+    """Cosine and distance of the members' weights, means over pairs; empty where they are not at hand, or are many.
+
+    Args:
+        run: What the report is about: an ensemble has weights, other things have none.
+        members: How many members the report has.
+    """
+    if members == 1 or isinstance(run, Mapping) or not hasattr(run, "__getitem__") or len(run) != members:
+        return {}
+    if members * sum(np.size(array) for array in run[0]) > _MOST_NUMBERS:
+        return {}
+    lists, pairs = list(run), np.triu_indices(members, 1)
+    found = {name: getattr(weight_space, name)(lists)[pairs] for name in weight_space.__all__}
+    return {name: float(values.mean()) for name, values in found.items()}
+
+
 def sentences(found: dict[str, float]) -> list[str]:
     """Each measure with its number and its direction.
 
@@ -40,6 +63,8 @@ _SAID = {
     "js": "Jensen-Shannon divergence {:.4f} nats (higher is more diverse)",
     "normalised_disagreement": "disagreement {:.2f} times the error rate (higher is more diverse)",
     "jensen_gap": "what averaging takes off the mean NLL {:.4f} nats",
+    "weight_cosine": "cosine of their weights {:.4f} (lower is more diverse)",
+    "weight_distance": "distance of their weights {:.4g} (higher is more diverse)",
     "variance": "variance around their mean {:.4g}, which is what averaging takes off the mean squared error",
 }
 

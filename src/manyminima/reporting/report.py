@@ -185,7 +185,7 @@ def report(
         ensemble=scores(problem, mean),
         average=_over(members, np.mean),
         deviation=_over(members, _deviation) if len(members) > 1 else {},
-        diversity=differ.measures(problem),
+        diversity={**differ.measures(problem), **differ.weights(run, len(labels))},
         disagreement=differ.matrix(problem),
         by_size=_by_size(problem),
         mixed=mixed.score(combination, y, probs, problem) if combination else None,

@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from manyminima.datasets.batches import Batches
-
 __all__ = ["Chunk", "Feed"]
 
 _ORDER_BYTES = 2**26  # of row numbers on the device at once
@@ -40,8 +38,9 @@ class Feed:
     """
 
     def __init__(self, data: tuple, batch_size: int, seeds: Sequence[int], epochs: int, room: int):
-        self._orders = {seed: Batches(*data, batch_size=batch_size, seed=seed) for seed in seeds}
         self.seeds, self.epochs, self.batch_size = list(seeds), epochs, batch_size
+        self._philox = np.random.Philox(key=np.zeros(2, np.uint64))
+        self._state, self._generator = self._philox.state, np.random.Generator(self._philox)
         self.data = data
         leaves = keras.tree.flatten(data)
         self.rows = len(leaves[0])
@@ -70,9 +69,14 @@ class Feed:
                 yield from self._streamed(epoch, rows[0])
 
     def _order(self, epoch: int) -> np.ndarray:
-        for batches in self._orders.values():
-            batches.epoch = epoch
-        return np.stack([self._orders[seed].order for seed in self.seeds])
+        orders = {seed: self._permutation(seed, epoch) for seed in dict.fromkeys(self.seeds)}
+        return np.stack([orders[seed] for seed in self.seeds])
+
+    def _permutation(self, seed: int, epoch: int) -> np.ndarray:
+        """Return the order of `Batches`; putting a generator's state back is five times as fast as making a new one."""
+        self._state["state"]["key"][:] = seed, epoch
+        self._philox.state = self._state
+        return self._generator.permutation(self.rows)
 
     def _streamed(self, epoch: int, order: np.ndarray) -> Iterator[Chunk]:
         """Yield an epoch in pieces that bring their data along, every replica's rows one after the other."""

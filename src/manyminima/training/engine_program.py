@@ -88,15 +88,16 @@ class Stacked:
         self._parts = parts
         used = max(n for n in range(1, min(len(devices), replicas) + 1) if replicas % n == 0)
         self.devices = list(devices[:used])
-        run, self._own, self._all = self._run, *(SingleDeviceSharding(self.devices[0]) for _ in range(2))
+        # As what comes out of the program, and goes in again: with another sharding it would be compiled for a second time.
+        self._own = self._all = SingleDeviceSharding(self.devices[0])
+        run = self._run
         if used > 1:  # each device runs a program of its own: there is nothing to tell the others
             mesh = Mesh(np.array(self.devices), ("replica",))
             own, all_, later = PartitionSpec("replica"), PartitionSpec(), PartitionSpec(None, "replica")
             ins, outs = (own, own, all_, all_, all_, later, all_, all_), (own, later)
             run = jax.shard_map(run, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
             self._own, self._all = NamedSharding(mesh, own), NamedSharding(mesh, all_)
-        # What comes out goes in again: with another sharding it would be compiled for a second time.
-        self._compiled = jax.jit(run, donate_argnums=0, out_shardings=(self._own, None))
+        self._compiled = jax.jit(run, donate_argnums=0)
 
     def put(self, data: Any) -> Any:
         """Return data on the devices."""
