@@ -273,12 +273,14 @@ def test_weights_count_in_a_combination_and_in_the_ways(task):
 
 def test_weights_at_hand_are_compared_too():
     class Ensemble(list):
-        about = {}
+        @property
+        def about(self):
+            return {}
 
     weights = Ensemble([[RNG.normal(size=(4, 3)), np.array(step)] for step in range(len(P))])
     found, pairs = report(Y, P, run=weights).diversity, np.triu_indices(len(P), 1)
     np.testing.assert_allclose(found["weight_cosine"], weight_space.weight_cosine(weights)[pairs].mean())
     np.testing.assert_allclose(found["weight_distance"], weight_space.weight_distance(weights)[pairs].mean())
-    assert "cosine of their weights" in str(report(Y, P, run=weights))
+    assert "cosine of their weights" in " ".join(str(report(Y, P, run=weights)).split())
     assert "weight_cosine" not in report(Y, P, run={}).diversity
     assert "weight_cosine" not in report(Y, P[:1], run=Ensemble(weights[:1])).diversity
