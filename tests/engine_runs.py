@@ -5,7 +5,7 @@ import numpy as np
 
 import manyminima as mm
 from manyminima.datasets import Batches
-from manyminima.training.engine import train
+from manyminima.training.engine.replicas import train
 from problems import BACKEND, data
 
 layers = keras.layers

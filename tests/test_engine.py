@@ -11,7 +11,7 @@ from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
 
 import manyminima as mm
 from engine_runs import EPOCHS, STEPS, TOGETHER, X, Y, alone, assert_members, model, of_replica, small, together
-from manyminima.training.engine import train_replicas
+from manyminima.training.engine.replicas import train_replicas
 from problems import BACKEND, assert_same
 
 jax_only = pytest.mark.skipif(BACKEND != "jax", reason="elsewhere replicas are trained by fit itself")
@@ -150,11 +150,11 @@ def test_replicas_that_diverge_are_named_and_kept():
 @jax_only
 def test_a_second_call_runs_the_same_program(monkeypatch):
     """New models, another rate, another seed and other data are no reason to trace it again; another optimizer is."""
-    from manyminima.training import engine_program
+    from manyminima.training.engine import program as programs
 
-    traces, run = [], engine_program.Stacked._run
-    monkeypatch.setattr(engine_program.Stacked, "_run", lambda self, *args: traces.append(1) or run(self, *args))
-    monkeypatch.setattr(engine_program, "_programs", type(engine_program._programs)())
+    traces, run = [], programs.Stacked._run
+    monkeypatch.setattr(programs.Stacked, "_run", lambda self, *args: traces.append(1) or run(self, *args))
+    monkeypatch.setattr(programs, "_programs", type(programs._programs)())
     one, two = (mm.recipes.snapshot(cycles=c, peak=p) for c, p in ((1, 0.1), (2, 0.2)))
     options = {"build": small, "x": X[:96], "y": Y[:96], "epochs": 2}
     together(one, **options)
@@ -172,10 +172,10 @@ def test_a_second_call_runs_the_same_program(monkeypatch):
 @pytest.mark.parametrize("execution", WAYS)
 def test_a_run_compiles_each_of_its_programs_once(execution, monkeypatch):
     """Also from one stretch to the next, where what came out goes in again."""
-    from manyminima.training import engine_program
+    from manyminima.training.engine import program as programs
 
-    monkeypatch.setattr(engine_program, "_programs", type(engine_program._programs)())
+    monkeypatch.setattr(programs, "_programs", type(programs._programs)())
     together(build=small, execution=execution)
-    (program,) = engine_program._programs.values()
+    (program,) = programs._programs.values()
     compiled = [program._compiled] if execution == "stacked" else [program._whole, program._rest, program._results]
     assert [one._cache_size() for one in compiled] == [1] * len(compiled)

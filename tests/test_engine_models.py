@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import manyminima as mm
 from engine_runs import BATCH, EPOCHS, X, Y, alone, assert_members, layers, model, of_replica, small, together
 from manyminima.datasets import Batches
-from manyminima.training.engine import train_replicas
-from manyminima.training.engine_data import Feed
+from manyminima.training.engine.data import Feed
+from manyminima.training.engine.replicas import train_replicas
 from problems import BACKEND, assert_same, two_heads
 
 jax_only = pytest.mark.skipif(BACKEND != "jax", reason="elsewhere replicas are trained by fit itself")
@@ -118,8 +118,8 @@ def test_models_that_fit_no_program_are_fitted(build, reason):
 
 @jax_only
 def test_a_step_that_writes_to_variables_is_left_to_fit():
-    from manyminima.training.engine_start import Impure
-    from manyminima.training.engine_step import trace_step
+    from manyminima.training.engine.start import Impure
+    from manyminima.training.engine.step import trace_step
 
     network = assigning()
     network._symbolic_build(data_batch=(X, Y))
@@ -211,11 +211,11 @@ import sys
 import numpy as np
 from engine_runs import small, together
 import manyminima as mm
-from manyminima.training import engine_program
+from manyminima.training.engine import program as programs
 for execution in ("stacked", "unrolled"):
     found = together(mm.recipes.snapshot(cycles=3, peak=0.1), replicas=4, build=small, execution=execution)
     assert found.about["engine"]["devices"] == 2, found.about["engine"]
-    program = list(engine_program._programs.values())[-1]
+    program = list(programs._programs.values())[-1]
     assert execution == "unrolled" or program._compiled._cache_size() == 1
     np.savez(sys.argv[1] + execution, *[w for member in found for w in member])
 """

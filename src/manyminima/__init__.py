@@ -44,7 +44,7 @@ _NAMES = {
     "refresh_batchnorm": "averaging.batchnorm",
     "report": "reporting.report",
     "study": "comparison.studying",
-    "train": "training.engine",
+    "train": "training.engine.replicas",
 }
 
 __all__ = sorted([*_MODULES, *_NAMES])  # pyright: ignore[reportUnsupportedDunderAll]
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from manyminima.reporting.report import report
     from manyminima.runs.snapshots import Snapshots
     from manyminima.training.collect import Collect
-    from manyminima.training.engine import train
+    from manyminima.training.engine.replicas import train
 
 
 def _import(module: str):

@@ -39,7 +39,7 @@ def predictions(
         "val" and "test": (peaks, seeds, examples, classes) float32, the mean of the members; "models": how many members
         that is. Where a run has diverged, its predictions are NaN.
     """
-    from manyminima.training.engine import train_replicas
+    from manyminima.training.engine.replicas import train_replicas
 
     own = [seed * method.runs + run for seed in seeds for run in range(method.runs)]
     with warnings.catch_warnings():

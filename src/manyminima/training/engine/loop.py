@@ -9,9 +9,9 @@ import numpy as np
 
 from manyminima.recipes import Plan
 from manyminima.runs.format import Weights
-from manyminima.training.engine_data import Feed
-from manyminima.training.engine_program import Carry, Stacked, Unrolled
-from manyminima.training.engine_start import variables_of
+from manyminima.training.engine.data import Feed
+from manyminima.training.engine.program import Carry, Stacked, Unrolled
+from manyminima.training.engine.start import variables_of
 from manyminima.training.instep import InStep
 from manyminima.training.rate import rate_at
 from manyminima.training.validate import PREFIX, Validator

@@ -8,8 +8,8 @@ import numpy as np
 
 from manyminima.datasets.batches import Batches
 from manyminima.training.collect import Collect
-from manyminima.training.engine_plan import Job
-from manyminima.training.engine_start import build, check_two, untouched_generators
+from manyminima.training.engine.plan import Job
+from manyminima.training.engine.start import build, check_two, untouched_generators
 
 __all__ = ["fit_each"]
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from manyminima.averaging.folds import Average
 from manyminima.recipes import Plan
-from manyminima.training import engine_loop
-from manyminima.training.engine_data import Feed
-from manyminima.training.engine_plan import Job, Orders
-from manyminima.training.engine_program import Parts, Stacked, Unrolled, choose, program
-from manyminima.training.engine_start import Start, check_supported, start
-from manyminima.training.engine_step import check_pure, trace_results, trace_step
+from manyminima.training.engine import loop
+from manyminima.training.engine.data import Feed
+from manyminima.training.engine.plan import Job, Orders
+from manyminima.training.engine.program import Parts, Stacked, Unrolled, choose, program
+from manyminima.training.engine.start import Start, check_supported, start
+from manyminima.training.engine.step import check_pure, trace_results, trace_step
 from manyminima.training.instep import InStep
 
 __all__ = ["Together"]
@@ -73,12 +73,10 @@ class Together:
     def train(self, progress: Callable[[int, int], Any]) -> tuple[keras.Model, dict[str, np.ndarray]]:
         """Return the first replica's model as it is at the end, and the history, (epochs, replicas, ...)."""
         job, orders, model = self._job, self._orders, self._start.model
-        collector = engine_loop.Collector(
-            model, self._folds, orders.plans, job.steps, self._instep, job.validation_data
-        )
+        collector = loop.Collector(model, self._folds, orders.plans, job.steps, self._instep, job.validation_data)
         table, which = _rates(orders.plans, job.total)
         carry = self._program.begin(self._start.states, which, table)
-        carry, history = engine_loop.run(self._program, carry, self._feed, orders.due, collector, progress)
+        carry, history = loop.run(self._program, carry, self._feed, orders.due, collector, progress)
         model.set_weights(collector.weights(self._program.fetch(carry, (0, 1))[0]))
         if self._instep is not None:
             self._instep.remove()

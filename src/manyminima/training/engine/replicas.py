@@ -19,10 +19,10 @@ from manyminima.runs import tasks
 from manyminima.runs.architecture import describe, summarise
 from manyminima.runs.behind import Behind
 from manyminima.runs.snapshots import Snapshots
-from manyminima.training import engine_members
-from manyminima.training.engine_fit import fit_each
-from manyminima.training.engine_plan import Job, Orders, orders, whole
-from manyminima.training.engine_start import Impure, build, untouched_generators
+from manyminima.training.engine import members as places
+from manyminima.training.engine.fit import fit_each
+from manyminima.training.engine.plan import Job, Orders, orders, whole
+from manyminima.training.engine.start import Impure, build, untouched_generators
 from manyminima.training.record import describe_run
 
 __all__ = ["train", "train_replicas"]
@@ -126,8 +126,8 @@ def train_replicas(
         room: bytes of data that may stay on the device; None is a share of what it has.
     """
     job = Job(data, recipes, seeds, epochs, batch_size, validation_data, execution)
-    run = engine_members.run_of(into)
-    folds = engine_members.folds_of(recipes, run)
+    run = places.run_of(into)
+    folds = places.folds_of(recipes, run)
     with untouched_generators():
         model = build(build_model, job.seeds[0], job.first_batch)
     what = orders(job, model, folds)
@@ -144,7 +144,7 @@ def train_replicas(
         "replicas": _with_divergence(about["replicas"], history),
         "history": {name: values.tolist() for name, values in history.items()},
     }
-    return Ensemble(model, engine_members.gather(folds, run, about, outcome))
+    return Ensemble(model, places.gather(folds, run, about, outcome))
 
 
 def _describe(job: Job, what: Orders, model: keras.Model, *, rebuilt: bool) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _together(
     """Return the replicas in one program; None, with a warning, if the model cannot be part of one."""
     if keras.backend.backend() != "jax":
         return None
-    from manyminima.training.engine_together import Together
+    from manyminima.training.engine.together import Together
 
     try:
         return Together(job, what, folds, model, build_model, room)

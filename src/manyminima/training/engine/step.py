@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from manyminima.training.engine_start import Impure, variables_of
+from manyminima.training.engine.start import Impure, variables_of
 from manyminima.training.rate import innermost
 
 __all__ = ["Traced", "check_pure", "trace_results", "trace_step"]

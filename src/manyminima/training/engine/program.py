@@ -21,8 +21,8 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from manyminima.training.engine_start import State
-from manyminima.training.engine_step import Traced
+from manyminima.training.engine.start import State
+from manyminima.training.engine.step import Traced
 
 __all__ = ["Execution", "Parts", "Stacked", "Unrolled", "choose", "program"]
 
