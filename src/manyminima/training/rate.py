@@ -12,6 +12,8 @@ from typing import Any
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
+from manyminima.schedules import at_hand
+
 __all__ = ["Driver", "check_alone", "innermost", "rate_at", "remove_leftover", "with_peak"]
 
 _HOOK = "_get_current_learning_rate"
@@ -36,8 +38,10 @@ class Driver:
         self._own_rate = self._read_own_rate()
 
     def __call__(self):
-        """Return the rate of the current step, traced inside the compiled training step."""
-        return self.schedule(keras.ops.convert_to_tensor(self._optimizer._iterations) - self._start)
+        """Return the rate of the current step, traced inside the compiled training step; on torch a plain number."""
+        step = at_hand(self._optimizer._iterations)
+        step = keras.ops.convert_to_tensor(self._optimizer._iterations) if step is None else step
+        return self.schedule(step - self._start)
 
     @classmethod
     def install(cls, model: keras.Model, schedule: Callable, owner: Any) -> "Driver":
