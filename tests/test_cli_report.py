@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -189,9 +190,10 @@ def test_evaluate_refuses_unknown_ways_before_reading(arguments, tmp_path):
     assert "is none of" in run("evaluate", tmp_path / "none", *arguments, status=2)
 
 
-def test_what_evaluate_fits_is_kept_and_used(trained):
+def test_what_evaluate_fits_is_kept_and_used(trained, tmp_path):
     import manyminima as mm
 
+    trained = shutil.copytree(trained, tmp_path / "copy", ignore=shutil.ignore_patterns("analysis"))
     plain = run("evaluate", trained)
     assert "What to ship" in plain
     assert not (trained / "analysis" / "combination.json").exists()
