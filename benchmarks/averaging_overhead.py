@@ -68,9 +68,9 @@ def main():
             results.setdefault(name, {})[way] = r
             interval = f"{r['low']:.3f} to {r['high']:.3f}"
             table.add_row(name, way, f"{r['step_us']:.0f} µs", f"{r['median']:.3f}", interval)
+            if options.json:
+                options.json.write_text(json.dumps({"environment": environment(), "results": results}, indent=1) + "\n")
     Console().print(table)
-    if options.json:
-        options.json.write_text(json.dumps({"environment": environment(), "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
