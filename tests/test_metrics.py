@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss
 
 from cases import METRICS
 from manyminima import arrays, combine, metrics
@@ -80,6 +82,17 @@ def test_worst_cases():
     assert metrics.brier([1], wrong) == 2
     assert metrics.ece([1], wrong) == 1
     assert metrics.accuracy([1], wrong) == 0
+
+
+def test_ece_and_brier_agree_with_scikit_learn():
+    y, probs = problem(3, examples=500)
+    rows = probs[0].astype("float64")
+    rows /= rows.sum(-1, keepdims=True)
+    confidence, hit = rows.max(-1), rows.argmax(-1) == y
+    share, mean = calibration_curve(hit, confidence, n_bins=15, strategy="uniform")
+    counts = np.histogram(-confidence, np.linspace(-1, 0, 16))[0][::-1]  # turned round: bins closed above
+    np.testing.assert_allclose(metrics.ece(y, rows), np.average(np.abs(share - mean), weights=counts[counts > 0]))
+    np.testing.assert_allclose(metrics.brier(y, rows), brier_score_loss(y, rows, scale_by_half=False))
 
 
 def test_ece_bins_are_open_below_and_closed_above():

@@ -53,7 +53,7 @@ def command(
 
 def _check(out: Path, coefficients: str, decay: float, soup: bool) -> None:
     from manyminima.averaging import coefficients as kinds
-    from manyminima.cli.train import check_writable
+    from manyminima.cli.output import check_writable
 
     if coefficients not in kinds.NAMES:
         raise typer.BadParameter(f"{coefficients!r} is none of {', '.join(kinds.NAMES)}.", param_hint="--coefficients")

@@ -7,6 +7,7 @@ import typer
 
 from manyminima.cli.compiling import DATA, MODEL, OPTIMIZER, check_optimizer, compile_for
 from manyminima.cli.errors import plain_errors
+from manyminima.cli.output import check_writable, show
 
 _RECIPES = (
     "What to compare, separated by commas, options behind a colon: snapshot:cycles=5,swa,ema:decay=0.99. One cosine run, a "
@@ -41,7 +42,6 @@ def command(
     rates = numbers(peaks or ("0.03,0.1,0.3" if optimizer == "sgd" else "0.0003,0.001,0.003"))
     from manyminima import datasets
     from manyminima.cli import backend
-    from manyminima.cli.train import check_writable
     from manyminima.comparison.methods import method_of
 
     chosen = separated(recipes)
@@ -71,7 +71,7 @@ def command(
             progress=progress,
         )
     )
-    _show(study, out)
+    show(study, "", html=out / "study.html", json=out / "report.json")
 
 
 def separated(text: str) -> list[str]:
@@ -110,13 +110,3 @@ def _watched(make):
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("compiling", total=1.0)
         return make(lambda name, share: bar.update(task, description=name, completed=share))
-
-
-def _show(study, out: Path) -> None:
-    from rich.console import Console
-
-    html, json = study.to_html(out / "study.html"), study.to_json(out / "report.json")
-    console = Console()
-    console.print(study)
-    console.print(f"Report: {html}", highlight=False, soft_wrap=True)
-    console.print(f"Numbers: {json}", highlight=False, soft_wrap=True)

@@ -1,6 +1,5 @@
 """`manyminima train`: one training run, many members on disk."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +8,7 @@ import typer
 from manyminima import recipes
 from manyminima.cli.compiling import DATA, MODEL, OPTIMIZER, check_optimizer, compile_for
 from manyminima.cli.errors import plain_errors
+from manyminima.cli.output import check_writable
 from manyminima.cli.recipe_options import make_recipe, with_recipe_options
 
 if TYPE_CHECKING:
@@ -61,17 +61,6 @@ def check_out(out: Path) -> None:
             f"'{out}' already holds a run, which is never overwritten. Choose another --out, or delete it."
         )
     check_writable(out)
-
-
-def check_writable(out: Path, option: str = "--out") -> None:
-    """Raise an OSError if no file can be put into this folder, which need not be there yet."""
-    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists() or folder.is_symlink())
-    if not there.is_dir():
-        raise NotADirectoryError(f"cannot write to '{out}': '{there}' is a file. Choose another {option}.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"cannot write to '{out}': no permission in '{there}'. Choose another {option}, or chmod u+w it."
-        )
 
 
 def _fit(network, dataset: "Dataset", recipe, out: Path, *, epochs: int, batch_size: int, seed: int, best: str | None):

@@ -1,20 +1,16 @@
 """What a study found: scores of every method over seeds, paired with those of the single run, and a verdict in words."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 from manyminima import calibrated, metrics
 from manyminima.arrays import Task
 from manyminima.equivalent import Equivalent
+from manyminima.reporting.verdict import Outcome, paired_interval
 
 __all__ = ["Difference", "Row", "measures", "paired", "scores_by_seed"]
-
-CONFIDENCE = 0.95
-Outcome = Literal["better", "worse", "unclear"]
 
 
 @dataclass(frozen=True)
@@ -96,8 +92,8 @@ def paired(ours: tuple[float, ...], reference: tuple[float, ...]) -> Difference:
         'better'
     """
     gaps = np.subtract(ours, reference)
-    mean, seeds = float(gaps.mean()), len(gaps)
-    half = float(stdtrit(seeds - 1, (1 + CONFIDENCE) / 2) * gaps.std(ddof=1) / np.sqrt(seeds))
-    low, high = mean - half, mean + half
-    outcome: Outcome = "better" if high < 0 else "worse" if low > 0 else "unclear"
-    return Difference(mean, low, high, outcome)
+    mean, interval, _ = paired_interval(gaps, np.arange(len(gaps)), None)
+    if interval is None:
+        raise ValueError(f"{len(gaps)} seed gives no interval: at least 2 are needed.")
+    outcome: Outcome = "better" if interval[1] < 0 else "worse" if interval[0] > 0 else "unclear"
+    return Difference(mean, *interval, outcome)

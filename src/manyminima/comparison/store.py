@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from manyminima.runs.format import json_text
+from manyminima.runs.format import json_text, replacing, write_json
 
 __all__ = ["Store"]
 
@@ -48,7 +48,7 @@ class Store:
         if path.exists() and any(path.iterdir()):
             raise FileExistsError(f"'{path}' is not empty, and holds no study. Choose another directory.")
         (path / "parts").mkdir(parents=True, exist_ok=True)
-        _write(record, json_text(self._about).encode())
+        write_json(record, self._about)
 
     def get(self, key: Mapping[str, Any], make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Return the arrays kept under `key`, or make and keep them."""
@@ -68,16 +68,6 @@ class Store:
 
     def _write(self, name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if self._path is not None:
-            import io
-
-            buffer = io.BytesIO()
-            np.savez(buffer, **arrays)  # pyright: ignore[reportArgumentType]
-            _write(self._path / "parts" / f"{name}.npz", buffer.getvalue())
+            with replacing(self._path / "parts" / f"{name}.npz") as temporary, temporary.open("wb") as file:
+                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
         return arrays
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Let a file appear whole, or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

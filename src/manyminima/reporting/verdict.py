@@ -23,7 +23,7 @@ JENSEN = (
 )
 ONE_RUN = (
     "The intervals cover the choice of test examples, not the luck of training: one run cannot tell whether the "
-    "ensemble beats an ordinary single run of the same length. Train several seeds of both to know."
+    "ensemble beats an ordinary single run of the same length. Over many seeds of both, `manyminima study` tells."
 )
 
 

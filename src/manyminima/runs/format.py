@@ -63,7 +63,7 @@ def member_file(step: int, replica: int = 0) -> str:
 
 def write_json(path: Path, data: dict[str, Any]) -> str:
     """Replace a JSON file in one step; a reader sees the old file or the new one, never a part. Return its hash."""
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_bytes(json_text(data).encode())
     return hash_file(path)
 
@@ -105,7 +105,7 @@ def write_member(folder: Path, run_id: str, member: Member, weights: Weights) ->
     about = _strict({k: v for k, v in about.items() if k not in ("file", "bytes", "hash")})
     header = {"about": _canonical(about), "hash": _hash(about, arrays)}
     path = folder / member.file
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         save_file({str(i): a for i, a in enumerate(arrays)}, temporary, metadata=header)
     return Member(**{**asdict(member), "bytes": path.stat().st_size, "hash": header["hash"], "logs": about["logs"]})
 
@@ -191,7 +191,7 @@ class Hasher:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path):
+def replacing(path: Path):
     """Yield a temporary path in the same folder; on success it takes the final name once its bytes are on disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
