@@ -168,6 +168,14 @@ def test_joined_pieces_count_from_their_own_start(lengths, step):
     np.testing.assert_allclose(Joined(pieces, boundaries)(step), expected)
 
 
+@given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=20), st.integers(1, 2**31 - 1) | st.integers(1, 1000))
+def test_division_without_a_division_is_exact(counts, n):
+    """The traced form estimates quotients in float32, which knows 24 of the 31 bits."""
+    counts = np.array([*counts, 0, n - 1, n, max(counts) // n * n, 2**31 - 1], "int64").clip(0, 2**31 - 1)
+    found = schedules._divided(keras.ops.convert_to_tensor(counts.astype("int32")), n, keras.ops)
+    np.testing.assert_array_equal([keras.ops.convert_to_numpy(a) for a in found], [counts // n, counts % n])
+
+
 @pytest.mark.parametrize(
     ("make", "fix"),
     [
