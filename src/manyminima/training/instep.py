@@ -21,8 +21,8 @@ __all__ = ["InStep", "remove_leftover"]
 class InStep:
     """One average of a model's trainable variables, kept by its optimizer.
 
-    Each is the sum of two float32 numbers, so that it stays as exact as in float64, which not all devices have: with a decay
-    of 0.9999 a single one would lose what moves it by less than 3e-4 of its size.
+    It is as exact as in float64: with a decay of 0.9999 a single float32 number would lose what moves it by less than 3e-4 of
+    its size. Where float64 is not to be had (JAX by default, Apple's GPUs), each number is the sum of two float32 numbers.
 
     Args:
         model: compiled and built; the training step is to be compiled anew afterwards.
@@ -48,22 +48,24 @@ class InStep:
         self._positions = [positions[id(v)] for v in self._trained]
         # All in one variable: each further one costs a small model's step a microsecond or two.
         numbers = sum(int(np.prod(v.shape)) for v in self._trained)
-        self.variable = optimizer.add_variable((2, numbers), "zeros", dtype="float32", name="average")
+        shape, dtype = ((1, numbers), "float64") if _has_float64(self._trained) else ((2, numbers), "float32")
+        self.variable = optimizer.add_variable(shape, "zeros", dtype=dtype, name="average")
         _Followed.of(optimizer).add(self)
 
     def update(self) -> None:
         """Move the average; called after every optimizer step, traced with it."""
-        ops, share = keras.ops, self._share()
+        share = self._share()
         if share is None:
             return
-        new = ops.concatenate([ops.reshape(ops.cast(v, "float32"), (-1,)) for v in self._trained])
-        held = ops.convert_to_tensor(self.variable)
-        high, rest = held[0], held[1]
-        change = rest + share * ((new - high) - rest)
-        total = high + change  # and what rounding has taken from it: Knuth's TwoSum
-        back = total - high
-        lost = (high - (total - back)) + (change - back)
-        self.variable.assign(ops.stack([total, lost]))
+        if keras.backend.backend() == "torch":
+            _move_in_place(self.variable, self._trained, share)
+        elif self.variable.shape[0] == 1:
+            held = keras.ops.convert_to_tensor(self.variable)
+            new = _flat(self._trained, "float64")
+            self.variable.assign_add(keras.ops.cast(share, "float64") * (new - held))
+        else:
+            held, new = keras.ops.convert_to_tensor(self.variable), _flat(self._trained, "float32")
+            self.variable.assign(_pair_moved(held[0], held[1], new, share))
 
     def _share(self) -> Any:
         """Return by how much this step moves the average: traced, or a plain number where the count is at hand; None: not."""
@@ -92,6 +94,37 @@ class InStep:
         """Take the average out of the optimizer; the training step is to be compiled anew afterwards."""
         _Followed.of(self._optimizer).discard(self)
         self._optimizer._untrack_variable(self.variable)
+
+
+def _has_float64(variables: list[Any]) -> bool:
+    if keras.backend.backend() == "jax":
+        return False
+    return all("mps" not in str(getattr(v.value, "device", "")) for v in variables)
+
+
+def _flat(variables: list[Any], dtype: str) -> Any:
+    return keras.ops.concatenate([keras.ops.reshape(keras.ops.cast(v, dtype), (-1,)) for v in variables])
+
+
+def _pair_moved(high: Any, rest: Any, new: Any, share: Any) -> Any:
+    """Return `high + rest`, moved towards `new`, and what rounding has taken from it: Knuth's TwoSum."""
+    change = rest + share * ((new - high) - rest)
+    total = high + change
+    back = total - high
+    lost = (high - (total - back)) + (change - back)
+    return keras.ops.stack([total, lost])
+
+
+def _move_in_place(variable: Any, trained: list[Any], share: Any) -> None:
+    """Move torch's average without Keras's operations: each of them costs more than the arithmetic of a small model."""
+    import torch
+
+    with torch.no_grad():
+        held, new = variable.value, torch.cat([v.value.reshape(-1).to(variable.value.dtype) for v in trained])
+        if len(held) == 1:
+            held.add_((new - held).mul_(share))
+        else:
+            held.copy_(_pair_moved(held[0], held[1], new, share))
 
 
 def remove_leftover(model: keras.Model, others: Any = ()) -> None:
