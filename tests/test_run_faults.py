@@ -1,13 +1,23 @@
 """Nothing on disk is trusted: any changed byte is noticed, nobody's files are overwritten, and what is lost is told."""
 
+import contextlib
 import json
+import os
+import resource
 import shutil
+import subprocess
+import sys
+import tracemalloc
 
+import keras
 import numpy as np
 import pytest
 
 import manyminima as mm
-from manyminima.runs.format import member_file, read_member
+from manyminima.runs.behind import settle
+from manyminima.runs.format import member_file
+from manyminima.runs.streaming import read_member
+from manyminima.runs.verify import inspect
 from problems import assert_same, compiled
 from runs_of_100 import SNAPSHOT, fit
 
@@ -72,6 +82,7 @@ def test_the_index_is_told_by_the_files(run):
 def test_an_index_that_does_not_fit(run, change):
     index = json.loads((run / "index.json").read_text())
     change(index)
+    index.pop("hash")
     (run / "index.json").write_text(json.dumps(index))
     (problem,) = mm.Snapshots(run).problems()
     assert "index.json' is damaged" in problem
@@ -153,3 +164,165 @@ def test_what_json_cannot_hold_is_no_data_contract(tmp_path):
     mm.Snapshots(tmp_path, data={"classes": np.arange(3), "mean": np.float32(0.5)})
     with pytest.raises(TypeError, match="cannot be recorded: .*Use text, numbers, lists and dicts"):
         mm.Snapshots(tmp_path, data={"path": tmp_path})
+
+
+# -- killed, and out of room -----------------------------------------------------------------------------------------
+
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+import numpy as np
+from manyminima.runs.snapshots import Snapshots
+from manyminima.runs.verify import inspect
+
+random.seed(int(sys.argv[2]))
+for trial in range(25):
+    path = Path(sys.argv[1], str(trial))
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        run = Snapshots(path)
+        for step in range(1, 10_000):
+            run.add([np.full(2000, step, "float32"), np.array([step])], step)
+            if step % 3 == 0:
+                run.add_best([np.full(2000, step, "float32"), np.array([step])], step)
+            os.write(tell, step.to_bytes(4, "little"))
+    time.sleep(random.uniform(0, 0.03))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(tell)
+    done = []
+    while (number := os.read(told, 4)):
+        done.append(int.from_bytes(number, "little"))
+    os.close(told)
+    if not path.joinpath("run.json").exists():
+        assert not done
+        continue
+    run = Snapshots(path)
+    steps = [member.step for member in run.members]
+    assert steps[: len(done)] == done and len(steps) <= len(done) + 1, (steps, done)
+    assert all((weights[0] == step).all() and weights[1] == step for step, weights in zip(steps, run))
+    assert inspect(path).sound or not steps, inspect(path).problems
+    if steps[3:]:
+        assert run.best[1][1] == run.best[0].step
+print("done")
+"""
+
+
+def test_killed_at_any_moment(tmp_path):
+    """Every member whose `add` returned is there, and what was under way is there whole or not at all."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "1"], capture_output=True, text=True)
+    assert done.stdout == "done\n", done.stderr
+
+
+@contextlib.contextmanager
+def room_for(size):
+    """Let no file grow beyond so many bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def names(path):
+    return sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 300])
+def test_a_full_disk_leaves_what_was_complete(run, size):
+    snapshots = mm.Snapshots(run.parent / "other")
+    snapshots.add(ARRAYS, 10)
+    before = names(snapshots.path)
+    with room_for(size), pytest.raises(OSError, match=r"cannot write .*s00000020.*complete: mm.load\(.*Make room"):
+        snapshots.add(ARRAYS, 20)
+    assert names(snapshots.path) == before
+    assert inspect(snapshots.path).sound
+    snapshots.add(ARRAYS, 20)  # once there is room again
+    assert len(mm.Snapshots(snapshots.path)) == 2
+
+
+def test_a_disk_too_full_for_the_index_keeps_the_member(run):
+    snapshots = mm.Snapshots(run.parent / "other")
+    for step in range(1, 8):
+        snapshots.add(ARRAYS, step)
+    with room_for((snapshots.path / "index.json").stat().st_size + 20), pytest.raises(OSError, match="cannot write"):
+        snapshots.add(ARRAYS, 8)
+    found = inspect(snapshots.path)
+    assert found.sound
+    assert [m.step for m in mm.Snapshots(snapshots.path).members] == [*range(1, 9)]
+    assert "the index does not name it yet" in found.notes[1]
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_full_disk_at_the_start(tmp_path, size):
+    with (
+        room_for(size),
+        pytest.raises(OSError, match=r"cannot write a run to .*Choose a directory that can be written to"),
+    ):
+        mm.Snapshots(tmp_path / "run").begin({"recipe": {"name": "x" * 200}})
+    assert names(tmp_path) == []
+    mm.Snapshots(tmp_path / "run").add(ARRAYS, 1)
+
+
+class At(keras.callbacks.Callback):
+    """Does something to the run when an epoch begins."""
+
+    def __init__(self, epoch, call):
+        super().__init__()
+        self.epoch, self.call = epoch, call
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            settle()
+            self.call()
+
+
+def test_training_is_told_of_a_full_disk_and_of_a_directory_that_vanished(tmp_path):
+    recipe, before = mm.recipes.checkpoints(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = At(2, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (600, before[1])))
+    try:
+        with pytest.raises(OSError, match=r"cannot write .*a/.*What was written before is complete.*Make room"):
+            fit(compiled(), mm.Collect(recipe, into=tmp_path / "a"), full)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert inspect(tmp_path / "a").sound
+    assert len(mm.load(tmp_path / "a")) == 2
+    gone = At(2, lambda: (tmp_path / "b").rename(tmp_path / "c"))
+    with pytest.raises(OSError, match=r"cannot write .*b/members/"):
+        fit(compiled(), mm.Collect(recipe, into=tmp_path / "b"), gone)
+    assert not (tmp_path / "b").exists()
+    assert len(mm.load(tmp_path / "c")) == 2
+
+
+def test_a_killed_run_without_members_is_begun_anew(tmp_path):
+    mm.Snapshots(tmp_path).begin({})
+    (tmp_path / "members" / ".r000-s00000001.safetensors.7.tmp").write_bytes(b"half")
+    (tmp_path / ".run.json.7.tmp").write_bytes(b"half")
+    mm.Snapshots(tmp_path).add(ARRAYS, 1)
+    assert not [name for name in names(tmp_path) if name.endswith("tmp")]
+    assert inspect(tmp_path).sound
+
+
+def test_a_run_that_could_not_be_read_again_is_not_begun(tmp_path):
+    for run in ({"collect": ["a"]}, {"model": 3}, {"recipe": {"x": 10**30}}):
+        with pytest.raises(ValueError, match=r"the run cannot be recorded in .*run.json': "):
+            mm.Snapshots(tmp_path / "run").begin(run)
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_grows_with_the_members_but_the_index(tmp_path):
+    run, files = mm.Snapshots(tmp_path / "run"), []
+    for step in range(1, 301):
+        run.add(ARRAYS, step)
+        if step == 100:
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+        if step >= 100:
+            files.append(len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert max(files) == min(files)
+    assert grown < 200 * 3000  # what is known of 200 members
+    assert len(mm.Snapshots(tmp_path / "run")) == 300

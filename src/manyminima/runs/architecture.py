@@ -1,7 +1,6 @@
 """A model as data: what a run records of it, and how it is built again from nothing but the run.
 
-Rebuilding never executes code out of the files. Keras would import any module that a config names; here every class must
-be Keras's own or registered by the user's program beforehand, and pickled lambdas need the user's explicit word.
+Rebuilding never executes code out of the files, see `vetting`.
 """
 
 import contextlib
@@ -10,12 +9,14 @@ import json
 import random
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras.src.saving.serialization_lib import ObjectSharingScope  # as `model.save` does: a layer used twice stays one
+
+from manyminima.runs.vetting import uses_only_keras, vet, without_values
 
 __all__ = [
     "adapts",
@@ -24,6 +25,7 @@ __all__ = [
     "check_weights",
     "describe",
     "rebuild",
+    "rebuild_of",
     "summarise",
     "untouched_random_state",
     "variables",
@@ -105,54 +107,64 @@ def rebuild(
         custom_objects: classes and functions by name, beside those registered with Keras.
         safe_mode: refuse pickled lambdas, which execute code from the file.
     """
+    config, known = _vetted(about, custom_objects, safe_mode)
+    return _build(config, known, safe_mode)
+
+
+def rebuild_of(
+    about: Mapping[str, Any] | None,
+    shapes: Sequence[Sequence[int]],
+    where: str,
+    custom_objects: Mapping[str, Any] | None = None,
+    *,
+    safe_mode: bool = True,
+) -> keras.Model:
+    """Build a model from what a stranger may have recorded; memory is taken only once its variables are those of its members.
+
+    Args:
+        about: the run's "model" entry.
+        shapes: of the arrays of the members, which are at hand.
+        where: what these were read from, for messages.
+        custom_objects: as for `rebuild`.
+        safe_mode: as for `rebuild`; False also trusts the sizes that the model has.
+
+    Raises:
+        ValueError: Keras cannot build it, or it is another model than the members'.
+    """
+    config, known = _vetted(about, custom_objects, safe_mode)
+    sizes_trusted = not safe_mode or not uses_only_keras(config, known)
+    try:
+        with contextlib.nullcontext() if sizes_trusted else without_values():
+            model = _build(config, known, safe_mode)
+            if not isinstance(model, keras.Model):
+                raise ValueError(f"it is a {type(model).__name__}, and no model")
+            check_weights([{"shape": shape} for shape in shapes], variables(model), where, model.name)
+        return model
+    except Exception as error:  # whatever a config can make Keras raise
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"the model that the run describes cannot be built: {kind}{str(error)[:600]}") from error
+
+
+def _vetted(
+    about: Mapping[str, Any] | None, custom_objects: Mapping[str, Any] | None, safe_mode: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
     if not about or "config" not in about:
         raise ValueError(
             "this run does not hold its model's architecture. Build the model and write mm.Ensemble(model, mm.Snapshots(path))."
         )
-    _vet(about["config"], dict(custom_objects or {}), safe_mode)
-    config = copy.deepcopy(about["config"])  # Keras takes a functional model's config apart while it reads it
+    known = dict(custom_objects or {})
+    vet(about["config"], known, safe_mode)
+    return copy.deepcopy(about["config"]), known  # Keras takes a functional model's config apart while it reads it
+
+
+def _build(config: dict[str, Any], custom_objects: dict[str, Any], safe_mode: bool) -> keras.Model:
     with untouched_random_state(), ObjectSharingScope():
-        return keras.saving.deserialize_keras_object(
-            config, custom_objects=dict(custom_objects or {}), safe_mode=safe_mode
-        )
+        return keras.saving.deserialize_keras_object(config, custom_objects=custom_objects, safe_mode=safe_mode)
 
 
 def _through_json(config: dict[str, Any]) -> dict[str, Any]:
     """Return the config as a run will give it back: no infinities, and no objects that JSON does not know."""
     return json.loads(json.dumps(config, allow_nan=False, default=lambda number: number.tolist()))
-
-
-def _vet(config: Any, custom_objects: Mapping[str, Any], safe_mode: bool) -> None:
-    """Refuse a config that would run code or needs a class nobody has registered, before anything is built."""
-    missing = set()
-    for entry in _entries(config):
-        name, module = entry["class_name"], entry.get("module")
-        if name == "__lambda__" and safe_mode:
-            raise ValueError(
-                "the model contains a Lambda layer whose code is stored in the run. If you trust where the run comes from: "
-                "mm.load(path, safe_mode=False). Better: replace the lambda by a registered function or a layer."
-            )
-        registered = entry["config"] if name == "function" else entry.get("registered_name")
-        known = any(keras.saving.get_registered_object(n, custom_objects) for n in (registered, name))
-        ours = known or name.startswith("__")
-        if not ours and module is not None and module != "builtins" and module.split(".")[0] != "keras":
-            missing.add(f"{module}.{entry['config'] if name == 'function' else name}")
-    if missing:
-        raise ValueError(
-            f"the model uses {', '.join(sorted(missing))}, which Keras does not know. Import the module that defines it and "
-            f"decorate it with @keras.saving.register_keras_serializable(), or pass custom_objects={{...}}."
-        )
-
-
-def _entries(config: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(config, Mapping):
-        if isinstance(config.get("class_name"), str) and "config" in config:
-            yield config
-        children = config.values()
-    else:
-        children = config if isinstance(config, list | tuple) else ()
-    for child in children:
-        yield from _entries(child)
 
 
 def check_weights(found: Sequence[Mapping], expected: Sequence[Mapping], where: str, model: str) -> None:

@@ -22,6 +22,7 @@ class Behind:
     def __init__(self):
         self._thread = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="manyminima-writer")
         self._calls: dict[Hashable, futures.Future] = {}
+        self._last: list[Callable[[], Any]] = []
         self.failed = self.closed = False
         _LIVE.add(self)
 
@@ -43,10 +44,16 @@ class Behind:
         if self.failed:
             self.close()
 
+    def at_end(self, call: Callable[[], Any]) -> None:
+        """Have `call()` made when all other calls are made and this is closed, also if one of them failed."""
+        self._last.append(call)
+
     def close(self) -> None:
         """Return when all calls are made and the thread has ended; raise the error of a call that failed."""
         self._thread.shutdown()
         self.closed = True
+        while self._last:
+            self._last.pop()()
         for call in self._calls.values():
             call.result()
 

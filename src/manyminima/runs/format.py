@@ -4,6 +4,7 @@
            index.json     the hash of run.json, and the members; without it their files are read instead
            members/r000-s00000800.safetensors
            best.safetensors
+           lock           while it is written: by whom
 
 Every file appears under its final name in one rename, after its bytes have reached the disk, and the index is written last:
 a run that dies at any moment keeps all members that were complete. A member's header carries who it is and a hash over that
@@ -16,17 +17,21 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from manyminima.runs.schema import check_member
+from manyminima.runs.strict import LIMIT, parse, read_bytes
+
 FORMAT = 1
-MEMBER_NAME = re.compile(r"r(\d{3,})-s(\d{8,})\.safetensors")
+MEMBER_NAME = re.compile(r"r([0-9]{3,})-s([0-9]{8,})\.safetensors")
+BEST = "best.safetensors"
+TEMPORARY_NAME = re.compile(r"\..+\.[0-9]+\.tmp")  # what a process that was killed leaves of a file it was writing
 
 Weights = Sequence[np.ndarray]
 
@@ -63,9 +68,17 @@ def member_file(step: int, replica: int = 0) -> str:
 
 def write_json(path: Path, data: dict[str, Any]) -> str:
     """Replace a JSON file in one step; a reader sees the old file or the new one, never a part. Return its hash."""
+    return write_text(path, json_text(data))
+
+
+def write_text(path: Path, text: str) -> str:
+    """Replace a file in one step, and return its hash."""
+    content = text.encode()
+    if len(content) > LIMIT:
+        raise ValueError(f"'{path}' would have {len(content):,} bytes, and {LIMIT:,} is the most that is read again.")
     with replacing(path) as temporary:
-        temporary.write_bytes(json_text(data).encode())
-    return hash_file(path)
+        temporary.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def json_text(data: dict[str, Any]) -> str:
@@ -74,19 +87,18 @@ def json_text(data: dict[str, Any]) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return the SHA-256 of a description's bytes."""
+    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read `run.json` or `index.json`, with an error that names the file where it is damaged or of another format."""
+    content = read_bytes(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
+        data = parse(content)
     except ValueError as error:  # covers bytes that are not UTF-8
         raise ValueError(f"'{path}' is damaged: {error}. Restore it from a copy.") from error
-    if not isinstance(data, dict) or not isinstance(data.get("format"), int):
+    if not isinstance(data, dict) or type(data.get("format")) is not int:
         raise ValueError(f"'{path}' is not a file of a manyminima run: it has no format number.")
     if data["format"] != FORMAT:
         raise ValueError(
@@ -103,49 +115,18 @@ def write_member(folder: Path, run_id: str, member: Member, weights: Weights) ->
     arrays = [np.asarray(w, order="C") for w in weights]
     about = {"format": FORMAT, "run_id": run_id, **asdict(member)}
     about = _strict({k: v for k, v in about.items() if k not in ("file", "bytes", "hash")})
-    header = {"about": _canonical(about), "hash": _hash(about, arrays)}
     path = folder / member.file
+    try:
+        check_member({k: about[k] for k in about.keys() - {"format", "run_id"}}, Member, but=("file", "bytes", "hash"))
+    except ValueError as error:
+        raise ValueError(f"'{path}' cannot be written, since nobody could read it again: {error}.") from error
+    header = {"about": _canonical(about), "hash": _hash(about, arrays)}
     with replacing(path) as temporary:
         save_file({str(i): a for i, a in enumerate(arrays)}, temporary, metadata=header)
     return Member(**{**asdict(member), "bytes": path.stat().st_size, "hash": header["hash"], "logs": about["logs"]})
 
 
-def read_member(folder: Path, run_id: str, file: str) -> tuple[Member, list[np.ndarray]]:
-    """Read one member and check that it is whole, unchanged, in its place and of this run.
-
-    Raises:
-        FileNotFoundError: the file is missing.
-        ValueError: it is truncated, altered, renamed, or of another run; the message names it.
-    """
-    path = folder / file
-    if not path.is_file():
-        raise FileNotFoundError(f"'{path}' is missing: the run's index names it. Restore the file from a copy.")
-    try:
-        with safe_open(path, framework="numpy") as stored:
-            header = stored.metadata() or {}
-            arrays = [stored.get_tensor(str(i)) for i in range(len(stored.keys()))]
-        about = json.loads(header["about"])
-        intact = header["hash"] == _hash(about, arrays)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"'{path}' is truncated or damaged ({error}). {RESTORE}") from error
-    if not intact:
-        raise ValueError(f"'{path}' is damaged: its content does not match its SHA-256. {RESTORE}")
-    _check_place(path, file, about, run_id)
-    known = {k: about[k] for k in ("step", "replica", "epoch", "kind", "logs")}
-    return Member(file=file, bytes=path.stat().st_size, hash=header["hash"], **known), arrays
-
-
 RESTORE = "Restore it from a copy, or move it out of the run to go on without it."
-
-
-def _check_place(path: Path, file: str, about: dict[str, Any], run_id: str) -> None:
-    if about["run_id"] != run_id:
-        raise ValueError(
-            f"'{path}' belongs to run {about['run_id'][:8]}, but this directory holds run {run_id[:8]}. Move it back."
-        )
-    rightful = "best.safetensors" if about["kind"] == "best" else member_file(about["step"], about["replica"])
-    if file != rightful:
-        raise ValueError(f"'{path}' was renamed: by its header it is '{rightful}'. Give it that name back.")
 
 
 def _strict(value: Any) -> Any:
@@ -199,13 +180,21 @@ def replacing(path: Path):
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def temporaries(folder: Path) -> Iterator[Path]:
+    """Yield what killed processes have left of files that they were writing into a run; no reader looks at these."""
+    for place in (folder, folder / "members", folder / "resume"):
+        if place.is_dir():
+            yield from sorted(path for path in place.iterdir() if TEMPORARY_NAME.fullmatch(path.name))
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names in a folder have reached the disk."""
     if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is durable by itself
         descriptor = os.open(folder, os.O_RDONLY)
         try:

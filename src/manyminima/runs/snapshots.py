@@ -1,37 +1,25 @@
 """A run on disk: the fold that writes members while training goes on, and the sequence that reads them afterwards."""
 
 import contextlib
-import datetime
-import json
 import os
-import platform
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from safetensors import SafetensorError
 
-import manyminima
-from manyminima.runs import tasks
+from manyminima.runs import lock, tasks
 from manyminima.runs.behind import Behind, settle
-from manyminima.runs.format import (
-    FORMAT,
-    MEMBER_NAME,
-    Member,
-    Weights,
-    hash_file,
-    json_text,
-    member_file,
-    read_json,
-    read_member,
-    write_json,
-    write_member,
-)
+from manyminima.runs.claiming import claim, recordable
+from manyminima.runs.descriptions import how_to_rebuild, member_files, read_index, read_run, write_index
+from manyminima.runs.format import BEST, RESTORE, Member, Weights, hash_file, member_file, temporaries, write_member
+from manyminima.runs.streaming import MemberFile, read_member
 
 __all__ = ["Snapshots"]
+
+Check = Literal["hashes", "sizes"]
 
 
 class Snapshots:
@@ -46,20 +34,35 @@ class Snapshots:
         data: what the run should record about its data (JSON: source, split, seed, classes).
         rebuild: whether the run must be able to rebuild its model. With False, models that Keras cannot serialise
             can be trained too; predict with `Ensemble(model, Snapshots(path))` then.
+        check: "hashes" reads every member and compares it with its SHA-256 whenever it is read. "sizes", for large runs that
+            nobody can have touched, compares names, headers, shapes and sizes, which notices missing, truncated and foreign
+            files but no flipped bit.
 
     Raises:
-        FileExistsError: on the first write, if the directory already holds a run.
+        FileExistsError: on the first write, if the directory already holds a run, or another process writes to it.
         ValueError: on reading, naming each file that is truncated, altered, renamed or of another run.
     """
 
-    def __init__(self, path: str | os.PathLike, *, data: Mapping[str, Any] | None = None, rebuild: bool = True):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        data: Mapping[str, Any] | None = None,
+        rebuild: bool = True,
+        check: Check = "hashes",
+    ):
+        if check not in get_args(Check):
+            raise ValueError(f'check={check!r}: expected "hashes", or "sizes" for speed.')
         self.path = Path(path)
-        self.rebuild = rebuild
-        self._data = _checked(data)
+        self.rebuild, self.check = rebuild, check
+        self._data = recordable(data)
         self._run_hash = ""
         self._run: dict[str, Any] | None = None  # run.json, once written or read
         self._written: list[Member] = []
+        self._left_out: list[dict[str, Any]] = []
+        self._newest_step = 0
         self._behind: Behind | None = None
+        self._lock: lock.Lock | None = None
 
     def __repr__(self):
         return f"Snapshots({str(self.path)!r})"
@@ -68,26 +71,34 @@ class Snapshots:
 
     def begin(self, run: Mapping[str, Any]) -> None:
         """Claim the directory and write `run.json`; called once, before training."""
-        held = [p for p in (*self.path.glob("members/*.safetensors"), self.path / "best.safetensors") if p.exists()]
-        foreign = [p for p in (self.path / "run.json", self.path / "index.json") if p.exists() and not _is_ours(p)]
-        if held:
-            raise FileExistsError(
-                f"'{self.path}' already holds a run ({held[0].name} is there), and a run is never overwritten. "
-                f"Choose another directory, or delete it first."
+        self._lock, self._run, self._run_hash = claim(self.path, run, self._data)
+        self._written, self._left_out, self._newest_step = [], [], 0
+
+    def _release(self) -> None:
+        """Let others write to the directory."""
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
+
+    def state(self) -> dict[str, Any]:
+        """Return what an interrupted training needs to go on writing here: which run this is, and up to which step."""
+        return {"run_id": self.run["run_id"], "step": self._newest_step}
+
+    def take_up(self, run: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Go on writing to the run that is there, in place of `begin`; what came after `state` will be written again."""
+        settle()
+        self._lock = lock.take(self.path)
+        self._run = None
+        if self.run["run_id"] != state["run_id"]:
+            raise ValueError(
+                f"'{self.path}' holds another run than the one to go on with. Restore it, or choose another directory."
             )
-        if foreign:
-            raise FileExistsError(f"'{foreign[0]}' is not of a run that this version reads. Choose another directory.")
-        try:
-            # It may exist: a run that ended before its first member is none.
-            (self.path / "members").mkdir(parents=True, exist_ok=True)
-            self._run = {"format": FORMAT, "run_id": uuid.uuid4().hex, "created": _now(), **run, "data": self._data}
-            self._run["versions"] = {"manyminima": manyminima.__version__, **_machine(), **run.get("versions", {})}
-            self._run_hash = write_json(self.path / "run.json", self._run)
-        except OSError as error:
-            raise OSError(
-                f"cannot write a run to '{self.path}': {error}. Choose a directory that can be written to."
-            ) from error
-        self._written = []
+        for left in temporaries(self.path):
+            left.unlink(missing_ok=True)
+        self._run_hash, self._newest_step = hash_file(self.path / "run.json"), int(state["step"])
+        # The others stay as files, which count: each is replaced when its step comes again.
+        self._written = [m for m in self.members if m.step <= self._newest_step]
+        self._left_out = [left for left in self.left_out if left["step"] <= self._newest_step]
         self._write_index()
 
     def add(
@@ -101,22 +112,32 @@ class Snapshots:
         replica: int = 0,
     ) -> None:
         """Write one member: `weights` in the order of `model.weights`, collected after `step` batches of run `replica`."""
-        if self._run is None:
+        if not self._run_hash:
             self.begin({"variables": [{"path": "", **_shape(w)} for w in weights]})
-        if not self._written:
-            self._check_still_ours()
+        self._check_still_ours()
         member = Member(member_file(step, replica), int(step), int(replica), epoch, kind, dict(logs or {}))
+        self._newest_step = int(step)
         self._do(self._write, member, weights)
+
+    def leave_out(self, step: int, why: str) -> None:
+        """Record that nothing was stored of what was collected after `step` batches, and why."""
+        self._newest_step = int(step)
+        self._do(self._note, {"step": int(step), "why": why}, [])
+
+    def _note(self, left: dict[str, Any], _: Weights) -> None:
+        self._left_out.append(left)
+        self._write_index()
 
     def write_behind(self, behind: Behind) -> None:
         """Have members written by a thread from now on, while training goes on, until `behind` is closed."""
         self._behind = behind
+        behind.at_end(self._release)
 
-    def _do(self, write: Callable[[Member, Weights], None], member: Member, weights: Weights) -> None:
+    def _do(self, write: Callable[[Any, Weights], None], about: Any, weights: Weights) -> None:
         if self._behind is None or self._behind.closed:
-            return write(member, weights)
+            return write(about, weights)
         # Copied, since torch hands out its own memory, in which training goes on.
-        self._behind.submit((self, write.__name__), write, member, [np.array(w) for w in weights])
+        self._behind.submit((self, write.__name__), write, about, [np.array(w) for w in weights])
 
     def _write(self, member: Member, weights: Weights) -> None:
         with self._telling_of(member):
@@ -125,7 +146,7 @@ class Snapshots:
 
     def add_best(self, weights: Weights, step: int, *, epoch: float | None = None, logs: Mapping | None = None) -> None:
         """Replace the best single model, which is kept apart from the members."""
-        member = Member("best.safetensors", step=int(step), epoch=epoch, kind="best", logs=dict(logs or {}))
+        member = Member(BEST, step=int(step), epoch=epoch, kind="best", logs=dict(logs or {}))
         self._do(self._write_best, member, weights)
 
     def _write_best(self, member: Member, weights: Weights) -> None:
@@ -144,15 +165,23 @@ class Snapshots:
             ) from error
 
     def _check_still_ours(self) -> None:
-        """Before its first member a run's directory looks free: another one may have claimed it as well."""
-        if read_json(self.path / "run.json").get("run_id") != self.run["run_id"]:
+        if self._lock is None:
+            self._lock = self._taken()
+        elif not self._lock.held and os.path.lexists(self._lock.path):
             raise FileExistsError(
                 f"another run has begun to write to '{self.path}'. Give each run a directory of its own."
             )
 
+    def _taken(self) -> lock.Lock | None:
+        try:
+            return lock.take(self.path)
+        except FileExistsError:
+            raise
+        except OSError:  # nothing can be written there any more: writing the member will say so
+            return None
+
     def _write_index(self) -> None:
-        index = {"format": FORMAT, "run_id": self.run["run_id"], "run_hash": self._run_hash}
-        write_json(self.path / "index.json", {**index, "members": [asdict(m) for m in self._written]})
+        write_index(self.path, self.run["run_id"], self._run_hash, self._written, self._left_out)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -160,13 +189,7 @@ class Snapshots:
     def run(self) -> dict[str, Any]:
         """What `run.json` says: recipe, model, variables, task, data, versions."""
         if self._run is None:
-            try:
-                self._run = read_json(self.path / "run.json")
-            except (FileNotFoundError, NotADirectoryError):
-                raise FileNotFoundError(
-                    f"'{self.path}' holds no run: there is no run.json in it. Expected a directory that "
-                    f'Collect(recipe, into="{self.path}") or `manyminima train` has written.'
-                ) from None
+            self._run = read_run(self.path)
         return self._run
 
     @property
@@ -177,48 +200,45 @@ class Snapshots:
         """
         settle()
         run_id = self.run["run_id"]
-        members = self._indexed(run_id)
-        for file in sorted(self._files() - members.keys()):
+        members, _ = read_index(self.path, run_id)
+        for file in sorted(member_files(self.path) - members.keys()):
             members[file] = read_member(self.path, run_id, file)[0]
         return sorted(members.values(), key=lambda m: (m.step, m.replica))
 
-    def _indexed(self, run_id: str) -> dict[str, Member]:
-        """Return the members that the index names; none if it is missing, since the files tell all by themselves."""
-        path = self.path / "index.json"
-        if not path.exists():
-            return {}
-        index = read_json(path)
-        if index.get("run_id") != run_id:
-            raise ValueError(f"'{path}' belongs to another run than run.json. Restore the right one.")
-        if index.get("run_hash") != hash_file(self.path / "run.json"):
-            raise ValueError(
-                f"'{self.path / 'run.json'}' is damaged: it is not what the run wrote. Restore it from a copy."
-            )
-        try:
-            return {m["file"]: Member(**m) for m in index["members"]}
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"'{path}' is damaged ({error}). Delete it: the members' files tell all it holds."
-            ) from error
-
-    def _files(self) -> set[str]:
-        try:
-            found = {f"members/{p.name}" for p in (self.path / "members").iterdir() if not p.name.startswith(".")}
-        except FileNotFoundError:
-            raise FileNotFoundError(f"'{self.path / 'members'}' is missing. Restore it from a copy.") from None
-        for file in found:
-            if not MEMBER_NAME.fullmatch(Path(file).name):
-                raise ValueError(
-                    f"'{self.path / file}' is not a member of this run: members are called like {member_file(800)}. "
-                    f"Move it out of the run."
-                )
-        return found
+    @property
+    def left_out(self) -> list[dict[str, Any]]:
+        """What was collected and not stored, because it was not finite: the step of each, and why."""
+        settle()
+        return read_index(self.path, self.run["run_id"])[1]
 
     def read(self, member: Member) -> list[np.ndarray]:
-        """Return the weights of one of `members`, checked against their hash."""
-        if not MEMBER_NAME.fullmatch(member.file.removeprefix("members/")):
-            raise ValueError(f"'{self.path / 'index.json'}' names '{member.file}', which no member is called.")
-        found, arrays = read_member(self.path, self.run["run_id"], member.file)
+        """Return the weights of one of `members`, checked against their hash, or as `check` says."""
+        stored = self._stored(member)
+        arrays = stored.arrays()
+        if self.check == "hashes":
+            stored.check()
+        self._check_identity(stored, member)
+        return arrays
+
+    def shapes(self, member: Member) -> list[tuple[int, ...]]:
+        """Return the shapes of one member's arrays from its header; the arrays are not read."""
+        stored = self._stored(member)
+        self._check_identity(stored, member)
+        return stored.shapes
+
+    def _stored(self, member: Member) -> MemberFile:
+        """Open a member's file, once it holds arrays of the shapes that the run tells of."""
+        stored = MemberFile(self.path / member.file)
+        expected = [tuple(v["shape"]) for v in self.run.get("variables", [])]
+        if expected and stored.shapes != expected:
+            raise ValueError(
+                f"'{self.path / member.file}' does not hold the arrays that run.json tells of: {len(stored.shapes)} arrays, "
+                f"expected {len(expected)}, or others in shape. {RESTORE}"
+            )
+        return stored
+
+    def _check_identity(self, stored: MemberFile, member: Member) -> None:
+        found = stored.identity(member.file, self.run["run_id"])
         if member.hash != found.hash:
             raise ValueError(
                 f"'{self.path / member.file}' is not the file that the run wrote: its hash differs from the index. "
@@ -227,9 +247,8 @@ class Snapshots:
         if member != found:
             raise ValueError(
                 f"'{self.path / 'index.json'}' is damaged: of '{member.file}' it says {asdict(member)}, and the file itself "
-                f"{asdict(found)}. Delete the index: the members' files tell all it holds."
+                f"{asdict(found)}. {how_to_rebuild(self.path)}"
             )
-        return arrays
 
     def __len__(self) -> int:
         return len(self.members)
@@ -245,9 +264,9 @@ class Snapshots:
     def best(self) -> tuple[Member, list[np.ndarray]]:
         """The best single model by the monitored log, with its weights; it is not one of the members."""
         settle()
-        if not (self.path / "best.safetensors").exists():
+        if not os.path.lexists(self.path / BEST):
             raise FileNotFoundError(f"'{self.path}' keeps no best model: collect with Collect(…, best=\"val_loss\").")
-        return read_member(self.path, self.run["run_id"], "best.safetensors")
+        return read_member(self.path, self.run["run_id"], BEST)
 
     def problems(self) -> list[str]:
         """Read every file and say what is wrong, one sentence for each damaged, missing or foreign one; [] if all is well."""
@@ -270,31 +289,9 @@ class Snapshots:
         kinds = {name: task and task.kind for name, task in tasks.from_json(run.get("tasks")).items()}
         run["task"] = kinds[""] if set(kinds) == {""} else kinds
         run["model"] = {k: v for k, v in (run.get("model") or {}).items() if k != "config"} or None
-        return {"path": str(self.path), **run, "members": [asdict(m) for m in self.members]}
-
-
-def _checked(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    try:
-        return None if data is None else json.loads(json_text(dict(data)))
-    except TypeError as error:
-        raise TypeError(f"data={data!r} cannot be recorded: {error}. Use text, numbers, lists and dicts.") from None
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        read_json(path)
-    except ValueError:
-        return False
-    return True
+        members, left_out = [asdict(m) for m in self.members], self.left_out
+        return {"path": str(self.path), **run, "members": members, **({"left_out": left_out} if left_out else {})}
 
 
 def _shape(array: np.ndarray) -> dict[str, Any]:
     return {"shape": list(array.shape), "dtype": array.dtype.name}
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _machine() -> dict[str, str]:
-    return {"python": platform.python_version(), "numpy": np.__version__, "platform": platform.platform(terse=True)}
