@@ -11,7 +11,7 @@ The model itself trains on and ends with the raw weights of its last step. Avera
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -191,6 +191,28 @@ class Average:
         self._accumulator = self.rule.accumulator(self.averaged)
         self._newest: Weights | None = None
         self._members: list[Member] = []
+
+    def state(self) -> dict[str, Any]:
+        """Return what an interrupted training needs to go on; an average of the training step is in the optimizer."""
+        return {
+            "accumulator": self._accumulator.state(),
+            "newest": None if self._newest is None else list(self._newest),
+            "members": [asdict(member) for member in self._members],
+            "into": None if self.into is None else self.into.state(),
+        }
+
+    def take_up(self, run: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Go on from a state, in place of `begin`."""
+        self._begin(run)
+        self._accumulator.put_back(state["accumulator"])
+        self._newest, self._members = state["newest"], [Member(**known) for known in state["members"]]
+        if self.into is not None:
+            self.into.take_up(run, state["into"])
+
+    def leave_out(self, step: int, why: str) -> None:
+        """Record with the members, where they have a place, that nothing was stored after `step` batches, and why."""
+        if hasattr(self.into, "leave_out"):
+            self.into.leave_out(step, why)
 
     @property
     def rebuild(self) -> bool:

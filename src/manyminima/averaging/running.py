@@ -1,7 +1,8 @@
 """Averages of weights that take one set after the other. NumPy only."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,22 @@ class Running:
         pairs = zip(self._average, self._newest, strict=True)
         return [new.copy() if average is None else average.astype(new.dtype) for average, new in pairs]
 
+    def state(self) -> dict[str, Any]:
+        """Return what it takes to go on, as plain data and copies of arrays."""
+        pairs = list(zip(self._average, self._newest, strict=True))
+        return {
+            "count": self._count,
+            "average": [None if average is None else average.copy() for average, _ in pairs],
+            # Of what is averaged the type alone is asked for again.
+            "newest": [new.copy() if average is None else np.zeros(0, new.dtype) for average, new in pairs],
+        }
+
+    def put_back(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self._count, self._average = state["count"], list(state["average"])
+        pairs = zip(self._average, state["newest"], strict=True)
+        self._newest = [new if average is None else np.zeros(average.shape, new.dtype) for average, new in pairs]
+
 
 class Window:
     """The equal mean of the newest `k` sets of weights, all of which are kept."""
@@ -74,3 +91,12 @@ class Window:
         for weights in self._newest:
             mean.update(weights)
         return mean.weights
+
+    def state(self) -> dict[str, Any]:
+        """Return what it takes to go on, as plain data and arrays that stay as they are."""
+        return {"newest": [list(weights) for weights in self._newest]}
+
+    def put_back(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self._newest.clear()
+        self._newest.extend(state["newest"])

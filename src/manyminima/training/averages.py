@@ -7,6 +7,7 @@ import keras
 
 from manyminima.averaging.folds import Average
 from manyminima.runs.format import Weights
+from manyminima.training.diverged import Finite
 from manyminima.training.instep import InStep
 
 __all__ = ["Averages", "check", "check_times"]
@@ -30,9 +31,15 @@ def check(folds: Sequence, validation_data: Any) -> None:
 
 
 class Averages:
-    """What the averaging folds hold; `validation_data`, if given, is for the first of them."""
+    """What the averaging folds hold; `validation_data`, if given, is for the first of them.
 
-    def __init__(self, model: keras.Model, folds: Sequence, total: int, validation_data: Any, owner: Any):
+    Attributes:
+        written: the step of the newest collection.
+    """
+
+    def __init__(
+        self, model: keras.Model, folds: Sequence, total: int, validation_data: Any, *, finite: Finite, owner: Any
+    ):
         self._model = model
         averaging = [fold for fold in folds if isinstance(fold, Average)]
         clocked = [fold for fold in averaging if fold.every is not None]
@@ -40,20 +47,25 @@ class Averages:
         if clocked:
             model.make_train_function(force=True)
         self._clocked, self._first = clocked, averaging[0] if averaging else None
-        self._total, self._written = total, 0
+        self._total, self.written = total, 0
+        self._finite = finite
         self._validation_data, self._validator = validation_data, None
 
     def hand_over(self, fold: Any, weights: Weights, step: int, about: Mapping[str, Any]) -> None:
         """Give a fold what is collected: the weights, or the average that was taken of them."""
-        self._written = step
+        self.written = step
         if id(fold) in self._instep:
-            fold.put(self._instep[id(fold)].weights(list(weights)), step, **about)
+            average = self._instep[id(fold)].weights(list(weights))
+            if problem := self._finite.problem(average):
+                fold.leave_out(step, f"the average was not finite: {problem}")
+            else:
+                fold.put(average, step, **about)
         else:
             fold.add(weights, step, **about)
 
     def complete(self, step: int, about: Mapping[str, Any]) -> None:
         """Hand over the averages of a training that ended early, since their last collection."""
-        if self._written < step < self._total:
+        if self.written < step < self._total:
             for fold in self._clocked:
                 self.hand_over(fold, self._model.get_weights(), step, about)
 

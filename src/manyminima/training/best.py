@@ -1,10 +1,12 @@
 """Which of two epochs is better, by one of Keras's logs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["Best"]
+from manyminima.training.validate import PREFIX
+
+__all__ = ["Best", "kept_by", "watching"]
 
 _HIGHER = (
     "accuracy",
@@ -28,6 +30,9 @@ class Best:
     Args:
         monitor: the log's name, such as "val_loss"; "min:name" or "max:name" where the name does not tell the direction.
         validates: whether `fit` has validation data; None if that is not known.
+
+    Attributes:
+        value: the best so far, with its sign changed where higher is better.
     """
 
     def __init__(self, monitor: str, validates: bool | None = None):
@@ -40,7 +45,7 @@ class Best:
             )
         if name.startswith("val_") and validates is False:
             raise ValueError(f"best={name!r} needs validation: pass validation_data= to fit, or watch {name[4:]!r}.")
-        self.name, self._sign, self._value = name, 1 if direction == "min" else -1, math.inf
+        self.name, self._sign, self.value = name, 1 if direction == "min" else -1, math.inf
         self._validates = validates
 
     def improved_by(self, logs: Mapping[str, Any]) -> bool:
@@ -53,7 +58,34 @@ class Best:
                 f"Name one of these, or pass validation_data= to fit."
             )
         value = self._sign * float(logs[self.name])
-        if not value < self._value:
+        if not value < self.value:
             return False
-        self._value = value
+        self.value = value
         return True
+
+
+def kept_by(folds: Sequence, monitor: str | None) -> Best | None:
+    """Return the watcher of a log; None: nothing is watched.
+
+    Raises:
+        ValueError: none of the folds keeps a best model.
+    """
+    if monitor and not any(hasattr(fold, "add_best") for fold in folds):
+        raise ValueError(
+            f"best={monitor!r}, but no place in into= keeps a best model: add one, as in into=[fold, None]."
+        )
+    return Best(monitor) if monitor else None
+
+
+def watching(monitor: str | None, validates: bool | None, judged: bool) -> Best | None:
+    """Return the watcher of a log for one `fit`; `judged` says whether the average is validated. None: nothing is watched.
+
+    Raises:
+        ValueError: the log will not be there.
+    """
+    if monitor is None:
+        return None
+    ours = monitor.rpartition(":")[2].startswith(PREFIX)
+    if ours and not judged:
+        raise ValueError(f"best={monitor!r} needs mm.Collect(…, validation_data=(x_val, y_val)).")
+    return Best(monitor, None if ours else validates)

@@ -2,10 +2,11 @@
 
 import inspect
 from types import FrameType
+from typing import Any
 
 import keras
 
-__all__ = ["siblings", "validates"]
+__all__ = ["adapter", "siblings", "validates"]
 
 
 def siblings(callback: keras.callbacks.Callback) -> list:
@@ -21,6 +22,13 @@ def validates(callback: keras.callbacks.Callback) -> bool | None:
     if fit is None or "validation_data" not in fit.f_code.co_varnames:
         return None
     return fit.f_locals["validation_data"] is not None
+
+
+def adapter(callback: keras.callbacks.Callback) -> Any:
+    """Return what the running `fit` draws its batches from; None if its caller is not Keras."""
+    frame = _notifying(callback)
+    fit = frame.f_back if frame else None
+    return getattr(fit.f_locals.get("epoch_iterator"), "data_adapter", None) if fit else None
 
 
 def _notifying(callback: keras.callbacks.Callback) -> FrameType | None:

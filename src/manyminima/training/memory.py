@@ -1,6 +1,8 @@
 """The simplest fold: keep the members in memory."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +35,17 @@ class Memory:
     def add_best(self, weights: Weights, step: int, *, epoch: float | None = None, logs: Mapping | None = None) -> None:
         """Replace the best single model."""
         self.best = Member("", step, epoch=epoch, kind="best", logs=dict(logs or {})), list(weights)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is kept, for an interrupted training to go on."""
+        best = None if self.best is None else [asdict(self.best[0]), self.best[1]]
+        return {"members": [asdict(m) for m in self.members], "weights": [list(w) for w in self._weights], "best": best}
+
+    def take_up(self, run: Mapping, state: Mapping[str, Any]) -> None:
+        """Go on with what was kept, in place of `begin`."""
+        self.begin(run)
+        self.members, self._weights = [Member(**known) for known in state["members"]], list(state["weights"])
+        self.best = state["best"] and (Member(**state["best"][0]), state["best"][1])
 
     def __len__(self) -> int:
         return len(self._weights)
