@@ -6,13 +6,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
-from manyminima import combine as rules
 from manyminima.combination import Combination
 from manyminima.inference import inputs, outputs, sources
-from manyminima.inference.execution import Execution, choose, compile_members, compiles_each_shape
-from manyminima.inference.inputs import Rows
+from manyminima.inference.execution import Execution, calls_are_cheap, choose
+from manyminima.inference.judging import judge_of
+from manyminima.inference.predicting import Reader, Way, each_member, gather, way_of
+from manyminima.inference.programs import Program, compile_members
 from manyminima.inference.sources import Members
 from manyminima.runs import architecture, tasks
 from manyminima.runs.format import Weights
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from manyminima.averaging.scores import AverageScores
 
 __all__ = ["Ensemble"]
+
+_MORE_ROWS = 4  # times as many where a call costs something
+_COMPUTED = ("_program", "_numbers")  # for these members, and not for others
 
 
 class Ensemble:
@@ -115,7 +118,7 @@ class Ensemble:
 
     def _with(self, members: Members, execution: Execution) -> "Ensemble":
         other = object.__new__(Ensemble)
-        other.__dict__.update({k: v for k, v in self.__dict__.items() if k != "_program"})
+        other.__dict__.update({k: v for k, v in self.__dict__.items() if k not in _COMPUTED})
         other._members, other._about, other._files = members.weights, members.about, members.files
         other.execution = execution
         other.combination = None  # what was fitted to other members does not fit these
@@ -133,6 +136,22 @@ class Ensemble:
             combination.check_fits(len(self), next((task.kind for task in self.tasks.values() if task), None))
         other = object.__new__(Ensemble)
         other.__dict__.update({**self.__dict__, "combination": combination})
+        return other
+
+    def astype(self, dtype: str) -> "Ensemble":
+        """Return this ensemble computing in "bfloat16", "float16" or "float32"; what it returns is float32 either way.
+
+        Half precision is for accelerators: the weights stay float32 and layers compute with them rounded to 8 bits
+        (bfloat16) or 11 (float16), but for the last layer and those that prepare raw data. Probabilities differ by about
+        0.01. On most processors it is slower.
+
+        Raises:
+            ValueError: another dtype, or a model that cannot be copied.
+        """
+        from manyminima.inference.precision import in_precision
+
+        other = self._with(Members(self._members, self._about, self._files), self.execution)
+        other.model, other._compiled, other.combination = in_precision(self.model, dtype), {}, self.combination
         return other
 
     @property
@@ -154,26 +173,26 @@ class Ensemble:
         Binary tasks give two columns, regression (members, examples, targets), dense outputs keep their axes, several
         outputs give a dict of arrays. Batches are outside and members inside: a data set is read once.
         """
-        return self._predict(x, batch_size, lambda probs: probs, axis=1)[0]
+        return self._predict(x, batch_size, each_member(lambda: self._program, self._reader))[0]
 
     def predict(self, x: Any, *, batch_size: int | None = None, combine: Callable | None = None) -> Any:
         """Return the combined prediction, float32, of shape (examples, classes).
 
         Args:
             x: whatever `model.predict` takes.
-            batch_size: examples at once; None is 1024, or fewer (down to 32) where an example has many numbers.
+            batch_size: examples at once; None is 1024 or fewer (down to 32), as many as a processor's cache holds, and four times
+                that where starting a program takes longer: on accelerators, PyTorch and TensorFlow.
             combine: a function of (members, examples, classes), such as those of `mm.combine`; None is what was fitted beside
                 the run (`ensemble.combination`), or else their mean.
         """
-        return self._predict(x, batch_size, combine or self.combination or rules.mean, axis=0)[0]
+        return self._predict(x, batch_size, self._way(combine or self.combination))[0]
 
     def evaluate(self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int | None = None) -> dict:
         """Return the scores of the combined prediction by name, as the report defines them; a dict for each output.
 
         A data set brings its own labels and is read once.
         """
-        rule = self.combination or rules.mean
-        probs, labels, weights = self._predict(x, batch_size, rule, axis=0, y=y, sample_weight=sample_weight)
+        probs, labels, weights = self._predict(x, batch_size, self._way(self.combination), y, sample_weight)
         if labels is None:
             raise ValueError("evaluate needs labels: pass y, or a data set that yields (x, y).")
         if not isinstance(probs, dict):
@@ -245,57 +264,33 @@ class Ensemble:
         return average_scores(self, x, y, x_train=x_train, sample_weight=sample_weight)
 
     @cached_property
-    def _program(self) -> Callable:
-        return compile_members(self.model, self._members, self.execution, self._compiled)
+    def _program(self) -> Program:
+        judge = judge_of(self.model, self.tasks)
+        return compile_members(self.model, self._members, self.execution, judge, self._compiled)
 
-    def _key(self, output: str) -> str:
-        """Return the name that an output's task is kept under: its own, "" for all, or the only one there is."""
-        return output if output in self.tasks else "" if "" in self.tasks or output else next(iter(self.tasks))
+    def _way(self, combine: Callable | None) -> Way:
+        return way_of(combine, len(self), lambda: self._program, self._reader)
+
+    @property
+    def _reader(self) -> Reader:
+        return Reader(self.model, self.tasks, self._files)
 
     def _task_of(self, output: str) -> tasks.Task:
-        task = self.tasks.get(self._key(output))
-        if task is None:
-            said = f'task={{"{output}": "multiclass", …}}' if output else 'task="multiclass"'
-            known = f" Of these outputs it is known: {', '.join(filter(None, self.tasks))}." if output else ""
-            raise ValueError(
-                f"it cannot be told from the loss what output {output or self.model.name!r} means. Say it: "
-                f'{said} (or "binary", "multilabel", "regression"), and from_logits=True if it gives logits.{known}'
-            )
-        return task
+        return outputs.task_of(self.tasks, output, self.model.name)
+
+    @cached_property
+    def _numbers(self) -> tuple[int, int]:
+        """How many numbers come out for one example, and are in the largest array on the way there."""
+        at_once = len(self) if self.execution == "stacked" else 1
+        return len(self) * outputs.numbers_out(self.model), at_once * outputs.widest(self.model)
 
     def _rows_at_once(self, x: Any, total: int | None) -> int:
-        size = inputs.rows_at_once(x, len(self) * outputs.numbers_out(self.model))
+        size = inputs.rows_at_once(x, *self._numbers) * (1 if calls_are_cheap() else _MORE_ROWS)
         return min(size, inputs.power_of_two(total)) if total else size
 
-    def _predict(self, x, batch_size: int | None, reduce: Callable, axis: int, y=None, sample_weight=None):
-        """Return reduced predictions, labels and sample weights; only one batch of member predictions is held at a time."""
+    def _predict(self, x, batch_size: int | None, way: Way, y=None, sample_weight=None):
+        """Return the rows of `way`, labels and sample weights."""
         total = None if inputs.is_dataset(x) else inputs.rows(x)
         size = self._rows_at_once(x, total) if batch_size is None else batch_size
-        gathered: dict[str, Rows] = {}
-        labels, weights = Rows(total), Rows(total)
-        padded_to = size if total else 0
-        for batch in inputs.batches(x, size, y, sample_weight):
-            n = inputs.rows(batch.x)
-            padded_to = padded_to or n  # a data set's first batch tells the shape of the others
-            raw = self._program(inputs.pad(batch.x, padded_to) if compiles_each_shape() else batch.x)
-            for name, output in outputs.by_name(raw, self.model).items():
-                probs = reduce(self._probabilities(name, output[:, :n], labels.count))
-                gathered.setdefault(name, Rows(total, axis)).add(probs.astype("float32"), n)
-            labels.add(batch.y, n)
-            weights.add(batch.sample_weight, n)
-        result = {name: rows.array for name, rows in gathered.items()}
-        return result.get("", result), labels.array, weights.array
-
-    def _probabilities(self, output: str, raw: np.ndarray, first_row: int) -> np.ndarray:
-        task = tasks.with_units(self._task_of(output), raw.shape[-1])
-        self.tasks[self._key(output) or output] = task
-        probs = outputs.probabilities(raw, task, self.model.name)
-        if not np.isfinite(probs).all():
-            member, row = np.argwhere(~np.isfinite(probs))[0][:2]
-            file = f" ('{self._files[member]}')" if self._files[member] else ""
-            others = f"ensemble[:{member}]" if member else "ensemble[1:]"
-            raise ValueError(
-                f"member {member}{file} predicts NaN or infinity for row {first_row + row}. Look for NaN in that row of the "
-                f"inputs; if there is none, the member has diverged: leave it out, as in {others}."
-            )
-        return probs
+        batches = inputs.batches(x, size, y, sample_weight)
+        return gather(batches, way, total, size if total else None)

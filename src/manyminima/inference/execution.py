@@ -1,7 +1,8 @@
 """How members run: the only place that asks which backend is at work.
 
-- "stacked": all members in one program, vectorised over a leading axis. Best for small dense networks.
-- "mapped": one compiled program that goes through the members one after the other (JAX).
+- "stacked": all members in one program, vectorised over a leading axis. On JAX for accelerators; elsewhere for dense networks
+  that are small, or on an accelerator.
+- "mapped": one compiled program that goes through the members one after the other. On JAX for processors.
 - "looped": one compiled forward pass, called once for each member with that member's weights.
 
 The choice is a static rule, never a stopwatch: what a program computes must not depend on how busy the machine was. The
@@ -16,9 +17,24 @@ import numpy as np
 
 from manyminima.inference.inputs import map_arrays
 
-__all__ = ["Execution", "choose", "compile_members", "compile_pure", "compile_test", "compiles_each_shape"]
+__all__ = [
+    "Execution",
+    "added_up",
+    "as_argument",
+    "as_numpy",
+    "as_tensor",
+    "calls_are_cheap",
+    "choose",
+    "compile_pure",
+    "compile_test",
+    "compiled",
+    "compiles_each_shape",
+    "forward_of",
+    "on_cpu",
+    "over_members",
+]
 
-_SMALL = 100_000  # parameters; measured in benchmarks/predict.py
+_SMALL = 100_000  # parameters, on torch and TensorFlow; measured in benchmarks/predict.py
 
 Execution = Literal["stacked", "mapped", "looped"]
 Weights = Sequence[np.ndarray]
@@ -43,16 +59,26 @@ def choose(model: keras.Model, wanted: str = "auto") -> Execution:
         return wanted  # pyright: ignore[reportReturnType]
     names = [type(layer).__name__ for layer in model._flatten_layers()]
     if backend == "jax":
-        # On a CPU, vmap turns convolutions into slow grouped ones, and the stacked activations of large layers leave the cache.
-        large = any("Conv" in name for name in names) or model.count_params() > _SMALL
-        return "mapped" if large and _on_cpu() else "stacked"
-    return "stacked" if set(names) <= {*_DENSE_ONLY, type(model).__name__} and names else "looped"
+        # On a CPU, vmap turns convolutions into slow grouped ones, and what several members compute at once leaves the cache.
+        return "mapped" if on_cpu() else "stacked"
+    dense = set(names) <= {*_DENSE_ONLY, type(model).__name__} and names
+    return "stacked" if dense and (model.count_params() <= _SMALL or not on_cpu()) else "looped"
 
 
-def _on_cpu() -> bool:
-    import jax
+def on_cpu() -> bool:
+    """Tell whether the backend computes on the processor, and not on an accelerator."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
 
-    return jax.default_backend() == "cpu"
+        return jax.default_backend() == "cpu"
+    if backend == "torch":
+        from keras.src.backend.torch.core import get_device
+
+        return get_device() == "cpu"
+    import tensorflow as tf
+
+    return not tf.config.list_logical_devices("GPU")
 
 
 def compiles_each_shape() -> bool:
@@ -60,41 +86,17 @@ def compiles_each_shape() -> bool:
     return keras.backend.backend() == "jax"
 
 
-def compile_members(
-    model: keras.Model, members: Sequence[Weights], how: Execution, compiled: dict[str, Callable]
-) -> Callable[[Any], Any]:
-    """Return a function from a batch of inputs to the outputs of every member.
-
-    Each array of the outputs has the shape (members, examples, ...) and the dtype that the model computes it in. The
-    function is compiled once for each shape of inputs, whatever the number of members where they are looped; `compiled`
-    keeps what other members of the same model can share.
-    """
-    how = how if model.weights else "looped"  # there is no axis of members to go along
-    if how not in compiled:
-        compiled[how] = _for_backend(_forward(model), how)
-    run = compiled[how]
-    dtypes = [keras.backend.standardize_dtype(v.dtype) for v in model.weights]
-    if how == "looped":
-        tensors = [[_tensor(w, dtype) for w, dtype in zip(member, dtypes, strict=True)] for member in members]
-    else:
-        tensors = [_tensor(np.stack(arrays), dtype) for *arrays, dtype in zip(*members, dtypes, strict=True)]
-
-    def outputs(x: Any) -> Any:
-        x = map_arrays(_tensor, x)
-        if how == "looped":
-            single = [run(weights, x) for weights in tensors]  # all are under way before the first is waited for
-            return keras.tree.map_structure(lambda *leaves: np.stack([_numpy(leaf) for leaf in leaves]), *single)
-        return keras.tree.map_structure(_numpy, run(tensors, x))
-
-    return outputs
+def calls_are_cheap() -> bool:
+    """Tell whether batches may be as small as suits a processor's cache; elsewhere starting a program takes longer than that."""
+    return keras.backend.backend() == "jax" and on_cpu()
 
 
 def compile_pure(function: Callable) -> Callable:
     """Return a function of (nested) tensors, compiled as the backend does it, that takes arrays and gives NumPy arrays."""
-    run = _for_backend(function, "looped")
+    run = compiled(function)
 
     def on_arrays(*args):
-        return keras.tree.map_structure(_numpy, run(*(map_arrays(_tensor, arg) for arg in args)))
+        return keras.tree.map_structure(as_numpy, run(*(map_arrays(as_tensor, arg) for arg in args)))
 
     return on_arrays
 
@@ -114,21 +116,19 @@ def compile_test(model: keras.Model) -> Callable[[Weights, list, tuple], list]:
             model.test_step(batch)
             return [scope.get_current_value(v) for v in model.metrics_variables]
 
-    compiled = _for_backend(pure, "looped")
+    run = compiled(pure)
     dtypes = [keras.backend.standardize_dtype(v.dtype) for v in model.weights]
 
     def step(weights: Weights, values: list, batch: tuple) -> list:
-        tensors = [_tensor(w, dtype) for w, dtype in zip(weights, dtypes, strict=True)]
-        return compiled(tensors, values, map_arrays(_tensor, batch))
+        tensors = [as_tensor(w, dtype) for w, dtype in zip(weights, dtypes, strict=True)]
+        return run(tensors, values, map_arrays(as_tensor, batch))
 
     return step
 
 
-def _for_backend(function: Callable, how: Execution) -> Callable:
-    return {"jax": _jax, "torch": _torch, "tensorflow": _tensorflow}[keras.backend.backend()](function, how)
+def forward_of(model: keras.Model) -> Callable:
+    """Return the model in inference as a function of weights, in the order of `model.weights`, and inputs."""
 
-
-def _forward(model: keras.Model) -> Callable:
     def forward(weights, x):
         with keras.StatelessScope(state_mapping=list(zip(model.weights, weights, strict=True))):
             return model(x, training=False)
@@ -136,49 +136,86 @@ def _forward(model: keras.Model) -> Callable:
     return forward
 
 
-def _jax(forward: Callable, how: Execution) -> Callable:
-    import jax
+def compiled(function: Callable) -> Callable:
+    """Return a function of (nested) tensors, compiled as the backend does it; no gradients come out of it."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
 
-    if how == "stacked":
-        return jax.jit(jax.vmap(forward, in_axes=(0, None)))
-    if how == "mapped":
-        return jax.jit(lambda weights, x: jax.lax.map(lambda member: forward(member, x), weights))
-    return jax.jit(forward)
+        return jax.jit(function)
+    if backend == "tensorflow":
+        import tensorflow as tf
 
-
-def _torch(forward: Callable, how: Execution) -> Callable:
+        return tf.function(function, reduce_retracing=True)  # a second shape is compiled for any number of rows
     import torch
 
-    run = torch.func.vmap(forward, in_dims=(0, None)) if how == "stacked" else forward
+    return torch.no_grad()(function)
 
-    def without_gradients(*args):
-        with torch.no_grad():
-            return run(*args)
 
-    def vectorised(*args):
+def over_members(function: Callable, how: Execution) -> Callable:
+    """Return a function of one member's weights and inputs as one of the weights of all, along a leading axis."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        if how == "stacked":
+            return jax.vmap(function, in_axes=(0, None))
+        return lambda weights, x: jax.lax.map(lambda member: function(member, x), weights)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return lambda weights, x: tf.vectorized_map(lambda member: function(member, x), weights)
+    return _torch_vectorised(function)
+
+
+def _torch_vectorised(function: Callable) -> Callable:
+    import torch
+
+    run = torch.func.vmap(function, in_dims=(0, None))
+
+    def vectorised(weights, x):
         try:
-            return without_gradients(*args)
+            return run(weights, x)
         except RuntimeError as error:
             raise RuntimeError(
                 f'PyTorch cannot run this model with execution="stacked": {error}\nWrite execution="looped".'
             ) from error
 
-    return vectorised if how == "stacked" else without_gradients
+    return vectorised
 
 
-def _tensorflow(forward: Callable, how: Execution) -> Callable:
-    import tensorflow as tf
+def added_up(function: Callable, add: Callable) -> Callable:
+    """Return a function of all members' weights, coefficients and inputs that goes through the members inside a program (JAX).
 
-    def vectorised(weights, x):
-        return tf.vectorized_map(lambda member: forward(member, x), weights)
+    Args:
+        function: of one member's weights and inputs.
+        add: from a sum, one member's result and its coefficient to the new sum; sums begin at 0, and at True.
+    """
+    import jax
 
-    # A second shape of inputs is compiled for any number of rows.
-    return tf.function(vectorised if how == "stacked" else forward, reduce_retracing=True)
+    function = jax.jit(function)  # traced once for the two uses of it
+
+    def total(weights, coefficients, x):
+        def step(done, member):
+            return add(done, function(member[0], x), member[1]), None
+
+        shapes = jax.eval_shape(function, [w[0] for w in weights], x)
+        begin = jax.tree.map(lambda s: jax.numpy.full(s.shape, s.dtype == bool, s.dtype), shapes)
+        return jax.lax.scan(step, begin, (weights, coefficients))[0]
+
+    return total
 
 
-def _tensor(array: Any, dtype: str | None = None):
+def as_tensor(array: Any, dtype: str | None = None) -> Any:
+    """Return an array as a tensor on the device."""
     return keras.ops.convert_to_tensor(array, dtype=dtype)
 
 
-def _numpy(tensor) -> np.ndarray:
+def as_argument(array: np.ndarray) -> Any:
+    """Return what a compiled function takes for an array: on JAX itself, because a tensor first takes longer."""
+    return array if keras.backend.backend() == "jax" else as_tensor(array)
+
+
+def as_numpy(tensor: Any) -> np.ndarray:
+    """Wait for a tensor, and return it as an array."""
     return np.asarray(keras.ops.convert_to_numpy(tensor))

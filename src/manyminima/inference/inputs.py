@@ -11,6 +11,7 @@ __all__ = ["Batch", "Rows", "batches", "is_dataset", "map_arrays", "pad", "power
 
 _MOST, _FEWEST = 1024, 32  # rows at once, unless the user says otherwise
 _NUMBERS_IN, _NUMBERS_OUT = 2**17, 2**24  # what goes into a program at once, and what comes out of it: 64 MB
+_NUMBERS_WITHIN = 2**20  # of the largest array on the way, 4 MB: what comes next finds it in a processor's cache
 
 
 class Batch(NamedTuple):
@@ -66,7 +67,8 @@ def batches(x: Any, batch_size: int, y: Any = None, sample_weight: Any = None) -
     if is_dataset(x):
         if y is not None or sample_weight is not None:
             raise ValueError("y and sample_weight come out of the data set itself: pass the data set alone.")
-        source = (map_arrays(_array, _unpack(batch)) for batch in _iterate(x))
+        # Copies: a source may use its buffer again for the next batch, which is read while this one is computed.
+        source = (map_arrays(lambda leaf: np.array(_array(leaf)), _unpack(batch)) for batch in _iterate(x))
     else:
         rows(Batch(x, y, sample_weight))
         whole = map_arrays(_array, Batch(x, y, sample_weight))
@@ -78,17 +80,19 @@ def batches(x: Any, batch_size: int, y: Any = None, sample_weight: Any = None) -
         yield batch._replace(x=map_arrays(_as_in_fit, batch.x))
 
 
-def rows_at_once(x: Any, numbers_out: int) -> int:
+def rows_at_once(x: Any, numbers_out: int, numbers_within: int = 0) -> int:
     """Return how many examples to predict at once: a power of two, fewer where examples or outputs are large.
 
     Args:
         x: a (nested) array, or a data set, which is not asked.
         numbers_out: how many numbers all members together predict for one example.
+        numbers_within: how many numbers the largest array has on the way there; 0: not known.
     """
     numbers_in = (
         1 if is_dataset(x) else sum(int(np.prod(leaf.shape[1:])) for leaf in keras.tree.flatten(x) if leaf is not None)
     )
-    wanted = min(_MOST, max(_FEWEST, _NUMBERS_IN // max(numbers_in, 1)))
+    fitting = _NUMBERS_WITHIN // numbers_within if numbers_within else _NUMBERS_IN // max(numbers_in, 1)
+    wanted = min(_MOST, max(_FEWEST, fitting))
     return 1 << (max(1, min(wanted, _NUMBERS_OUT // numbers_out)).bit_length() - 1)
 
 

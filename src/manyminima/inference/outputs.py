@@ -12,9 +12,18 @@ from manyminima.arrays import Task as Kind
 from manyminima.runs import tasks
 from manyminima.runs.tasks import Task
 
-__all__ = ["by_name", "for_each", "numbers_out", "probabilities", "scores"]
+__all__ = [
+    "HALF_PRECISION_TOLERANCE",
+    "by_name",
+    "for_each",
+    "numbers_out",
+    "probabilities",
+    "scores",
+    "task_of",
+    "widest",
+]
 
-_HALF_PRECISION_TOLERANCE = 2e-2  # rows of a bfloat16 softmax miss 1 by up to 1 %
+HALF_PRECISION_TOLERANCE = 2e-2  # rows of a bfloat16 softmax miss 1 by up to 1 %
 
 
 def by_name(outputs: Any, model: keras.Model) -> dict[str, Any]:
@@ -31,6 +40,33 @@ def numbers_out(model: keras.Model) -> int:
     shapes = getattr(model, "output_shape", None)
     tensors = keras.tree.flatten(getattr(model, "outputs", None)) if shapes else []
     return max(1, sum(int(np.prod([n or 1 for n in tensor.shape[1:]])) for tensor in tensors))
+
+
+def widest(model: keras.Model) -> int:
+    """Return how many numbers the largest array has that the layers make of one example; 0 where they do not tell."""
+    layers = model._flatten_layers(include_self=False)
+    shapes = [tensor.shape for layer in layers for node in layer._inbound_nodes for tensor in node.output_tensors]
+    return max((int(np.prod([n or 1 for n in shape[1:]])) for shape in shapes), default=0)
+
+
+def task_of(known: dict[str, Task | None], output: str, model: str, units: int | None = None) -> Task:
+    """Return an output's task; once its width is known, that is written down in `known`.
+
+    Raises:
+        ValueError: the loss did not tell, and nobody said it.
+    """
+    key = output if output in known else "" if "" in known or output else next(iter(known))  # the only one there is
+    task = known.get(key)
+    if task is None:
+        said = f'task={{"{output}": "multiclass", …}}' if output else 'task="multiclass"'
+        others = f" Of these outputs it is known: {', '.join(filter(None, known))}." if output else ""
+        raise ValueError(
+            f"it cannot be told from the loss what output {output or model!r} means. Say it: "
+            f'{said} (or "binary", "multilabel", "regression"), and from_logits=True if it gives logits.{others}'
+        )
+    if units is not None:
+        known[key or output] = task = tasks.with_units(task, units)
+    return task
 
 
 def probabilities(raw: np.ndarray, task: Task, model: str) -> np.ndarray:
@@ -57,7 +93,7 @@ def probabilities(raw: np.ndarray, task: Task, model: str) -> np.ndarray:
 def _rows_of_sum_one(probs: np.ndarray, model: str, hint: str, half_precision: bool) -> np.ndarray:
     sums = probs.sum(axis=-1, keepdims=True)
     off = np.abs(sums - 1)
-    if off.max() > (_HALF_PRECISION_TOLERANCE if half_precision else ROW_SUM_TOLERANCE):
+    if off.max() > (HALF_PRECISION_TOLERANCE if half_precision else ROW_SUM_TOLERANCE):
         raise ValueError(
             f"a row of outputs of model '{model}' sums to {sums.flat[off.argmax()]:.4g}, expected 1 for probabilities. {hint}"
         )

@@ -33,6 +33,11 @@ class Stored(Sequence):
         run, member = self.places[index]
         return run.read(member)
 
+    def shapes(self, index: int) -> list[tuple[int, ...]]:
+        """Return the shapes of one member's arrays, once its file was checked as its run says."""
+        run, member = self.places[index]
+        return run.shapes(member) if run.check == "sizes" else [w.shape for w in run.read(member)]
+
 
 class Members(NamedTuple):
     """The weights of every member, what is known about them (a run's `about`), and the file of each ("" if it has none)."""
@@ -105,13 +110,14 @@ def check(model: keras.Model, members: Members) -> Members:
     expected, problems = architecture.variables(model), []
     for i, file in enumerate(members.files):
         where = f"snapshot '{file}'" if file else f"member {i}"
+        stored = members.weights if isinstance(members.weights, Stored) else None
         try:
-            member = members.weights[i]
+            shapes = stored.shapes(i) if stored else [np.shape(w) for w in members.weights[i]]
         except (ValueError, OSError) as error:
             problems.append(str(error))
             continue
         if not problems:
-            architecture.check_weights([{"shape": np.shape(w)} for w in member], expected, where, model.name)
+            architecture.check_weights([{"shape": shape} for shape in shapes], expected, where, model.name)
     if problems:
         raise ValueError("\n".join(problems))
     return members._replace(checked=True)

@@ -1,0 +1,146 @@
+"""Batches in, rows of predictions out: the next batch is read and sent to the device while the present one is computed."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from manyminima.calibrate import Temperature
+from manyminima.combination import Combination
+from manyminima.combine import mean
+from manyminima.inference import inputs, outputs
+from manyminima.inference.execution import compiles_each_shape
+from manyminima.inference.inputs import Batch, Rows
+from manyminima.inference.programs import Pending, Program
+from manyminima.runs.tasks import Task
+
+__all__ = ["Reader", "Way", "each_member", "gather", "way_of"]
+
+_AHEAD = 1  # batches under way beside the one that is waited for
+
+
+class Reader(NamedTuple):
+    """Makes checked probabilities of what members put out; it knows what to call them in an error."""
+
+    model: keras.Model
+    tasks: dict[str, Task | None]
+    files: list[str]
+
+    def __call__(self, raw: Any, rows: int, first_row: int) -> dict[str, np.ndarray]:
+        """Return (members, rows, ..., classes) of each output of a batch that may be padded.
+
+        Raises:
+            ValueError: NaN or infinity, naming member and row, or what are no probabilities.
+        """
+        named = outputs.by_name(raw, self.model).items()
+        return {name: self._checked(name, output[:, :rows], first_row) for name, output in named}
+
+    def _checked(self, output: str, raw: np.ndarray, first_row: int) -> np.ndarray:
+        task = outputs.task_of(self.tasks, output, self.model.name, raw.shape[-1])
+        probs = outputs.probabilities(raw, task, self.model.name)
+        if not np.isfinite(probs).all():
+            member, row = np.argwhere(~np.isfinite(probs))[0][:2]
+            file = f" ('{self.files[member]}')" if self.files[member] else ""
+            others = f"ensemble[:{member}]" if member else "ensemble[1:]"
+            raise ValueError(
+                f"member {member}{file} predicts NaN or infinity for row {first_row + row}. Look for NaN in that row of the "
+                f"inputs; if there is none, the member has diverged: leave it out, as in {others}."
+            )
+        return probs
+
+
+class Way(NamedTuple):
+    """How predictions of a batch come about.
+
+    Attributes:
+        start: From the inputs, which may be padded, to what is under way.
+        finish: From those inputs, what is under way, the number of rows that count and the first one's place among all, to the
+            predictions of each output.
+        axis: Of them, along which the rows are.
+    """
+
+    start: Callable[[Any], Pending]
+    finish: Callable[[Any, Pending, int, int], dict[str, np.ndarray]]
+    axis: int
+
+
+def each_member(program: Callable[[], Program], read: Reader) -> Way:
+    """Return the way to what every member predicts, (members, rows, ..., classes)."""
+    return Way(
+        lambda x: program().members(x), lambda x, pending, rows, first_row: read(pending(), rows, first_row), axis=1
+    )
+
+
+def way_of(combine: Callable | None, members: int, program: Callable[[], Program], read: Reader) -> Way:
+    """Return the way to one prediction, (rows, ..., classes).
+
+    A mean of members is taken where they are computed; other rules get what every member predicts, batch by batch.
+    """
+    combination = Combination() if combine is None or combine is mean else combine
+    every = each_member(program, read)
+
+    def on_arrays(x: Any, pending: Pending, rows: int, first_row: int) -> dict[str, np.ndarray]:
+        rule = combine or mean
+        return {name: rule(probs) for name, probs in every.finish(x, pending, rows, first_row).items()}
+
+    if not (isinstance(combination, Combination) and all(read.tasks.values()) and _suits(combination, members)):
+        return Way(every.start, on_arrays, axis=0)  # or their errors
+    coefficients, calibrate = combination.coefficients(members), combination.calibrator
+
+    def on_device(x: Any, pending: Pending, rows: int, first_row: int) -> dict[str, np.ndarray]:
+        means, fine = pending()
+        if not fine:  # which member, and which row?
+            return on_arrays(x, program().members(x), rows, first_row)
+        means = {name: values[:rows] for name, values in means.items()}
+        return means if calibrate is None else {name: calibrate(values) for name, values in means.items()}
+
+    return Way(lambda x: program().mean(x, coefficients), on_device, axis=0)
+
+
+def _suits(combination: Combination, members: int) -> bool:
+    """Tell whether a mean in single precision is enough of these members, and for the calibrator behind it.
+
+    Steep curves make much of the last digit; so does what a label's probability close to 1 leaves.
+    """
+    calibrator = combination.calibrator
+    gentle = calibrator is None or (isinstance(calibrator, Temperature) and calibrator.task != "multilabel")
+    return gentle and len(combination.coefficients(members)) == members
+
+
+def gather(batches: Iterable[Batch], way: Way, total: int | None, size: int | None) -> tuple[Any, Any, Any]:
+    """Return the predictions, labels and sample weights of all batches; a dict of predictions where outputs have names.
+
+    Args:
+        batches: each is read once.
+        way: how they are predicted.
+        total: the number of rows, where it is known.
+        size: rows that every batch is padded to, where the backend compiles each shape; None: those of the first one.
+    """
+    gathered: dict[str, Rows] = {}
+    labels, weights = Rows(total), Rows(total)
+    for batch, x, pending in _one_ahead(_started(batches, way, size)):
+        rows = inputs.rows(batch.x)
+        for name, part in way.finish(x, pending, rows, labels.count).items():
+            gathered.setdefault(name, Rows(total, way.axis)).add(part.astype("float32", copy=False), rows)
+        labels.add(batch.y, rows)
+        weights.add(batch.sample_weight, rows)
+    result = {name: rows.array for name, rows in gathered.items()}
+    return result.get("", result), labels.array, weights.array
+
+
+def _started(batches: Iterable[Batch], way: Way, size: int | None) -> Iterator[tuple[Batch, Any, Pending]]:
+    for batch in batches:
+        size = size or inputs.rows(batch.x)
+        x = inputs.pad(batch.x, size) if compiles_each_shape() else batch.x
+        yield batch, x, way.start(x)
+
+
+def _one_ahead(started: Iterator[Any]) -> Iterator[Any]:
+    waiting: deque[Any] = deque()
+    for one in started:
+        waiting.append(one)
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft()
+    yield from waiting
