@@ -1,7 +1,13 @@
 """`manyminima study` as it is typed."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -39,6 +45,28 @@ def test_a_study_answers_and_goes_on_where_it_stopped(tmp_path):
     assert len(numbers["rows"]) == 5
     assert "<h1>" in (tmp_path / "s" / "study.html").read_text()
     assert "holds a study with another epochs" in run(*command[:6], "3", *command[7:], status=1)
+
+
+@pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "jax", reason="parts are the same files, and come slower")
+def test_a_study_that_is_killed_goes_on_where_it_stopped(tmp_path):
+    command = [*STUDY, "--recipes", "swa,deep-ensemble:members=2", "--peaks", "0.03,0.1", "--out"]
+    parts = tmp_path / "killed" / "parts"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "manyminima", *command, tmp_path / "killed"], stderr=subprocess.DEVNULL
+    )
+    while len(list(parts.glob("*.npz"))) < 2 and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    kept = {path: path.stat().st_mtime_ns for path in parts.glob("*.npz")}
+    run(*command, tmp_path / "killed")
+    run(*command, tmp_path / "whole")
+    assert len(kept) >= 2
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+    rows = [json.loads((tmp_path / name / "report.json").read_text())["rows"] for name in ("killed", "whole")]
+    for ours, theirs in zip(*rows, strict=True):
+        assert ours["peak"] == theirs["peak"]
+        np.testing.assert_allclose(ours["scores"]["nll"], theirs["scores"]["nll"], rtol=1e-4)
 
 
 @pytest.mark.parametrize(

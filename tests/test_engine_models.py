@@ -215,6 +215,7 @@ from manyminima.training.engine import program as programs
 for execution in ("stacked", "unrolled"):
     found = together(mm.recipes.snapshot(cycles=3, peak=0.1), replicas=4, build=small, execution=execution)
     assert found.about["engine"]["devices"] == 2, found.about["engine"]
+    assert "tensorflow" not in sys.modules  # importing it would take longer than all of this
     program = list(programs._programs.values())[-1]
     assert execution == "unrolled" or program._compiled._cache_size() == 1
     np.savez(sys.argv[1] + execution, *[w for member in found for w in member])

@@ -11,7 +11,7 @@ from scipy import stats
 import manyminima as mm
 from manyminima.cli.study import separated
 from manyminima.comparison import results, running, showing, verdict
-from manyminima.comparison.methods import method_of
+from manyminima.comparison.methods import PEAKS, method_of, peaks_of
 from manyminima.comparison.results import paired
 from manyminima.comparison.store import Store
 
@@ -59,6 +59,12 @@ def test_recipes_that_leave_the_rate_alone_run_along_a_constant_one(text):
     plan = method_of(text).recipe(0.25).plan(6, 10)
     assert {float(plan.lr(t)) for t in range(60)} == {0.25}
     assert plan.when(60)
+
+
+def test_peaks_that_are_not_given_are_those_of_the_optimizer():
+    assert peaks_of(keras.optimizers.SGD()) == PEAKS["SGD"]
+    assert peaks_of(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())) == PEAKS["SGD"]
+    assert max(peaks_of(keras.optimizers.AdamW())) < min(PEAKS["SGD"])
 
 
 def test_a_deep_ensemble_shares_the_budget():
@@ -235,5 +241,7 @@ def test_errors_come_before_training(changes, message):
     options = {"recipes": RECIPES, **OPTIONS, **changes}
     with pytest.raises(ValueError, match=message):
         mm.study(lambda: pytest.fail("a model was built"), WINE, **options)
+    with pytest.raises(TypeError, match="End the function with return model"):
+        mm.study(lambda: None, WINE, RECIPES, epochs=4, seeds=2)
     with pytest.raises(TypeError, match="expected a list of them"):
         mm.study(build_model, WINE, "swa", **OPTIONS)

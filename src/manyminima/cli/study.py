@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from manyminima.cli.compiling import DATA, MODEL, OPTIMIZER, check_optimizer, compile_for
+from manyminima.cli.compiling import DATA, DROP, MODEL, OPTIMIZER, TARGET, TASK, check_optimizer, compile_for
 from manyminima.cli.errors import plain_errors
 from manyminima.cli.output import check_writable, show
 
@@ -13,9 +13,7 @@ _RECIPES = (
     "What to compare, separated by commas, options behind a colon: snapshot:cycles=5,swa,ema:decay=0.99. One cosine run, a "
     "constant rate and a deep ensemble at the same budget are always there."
 )
-_PEAKS = (
-    "Learning rates to choose from, on validation rows. Default: 0.03,0.1,0.3 for sgd; 0.0003,0.001,0.003 otherwise."
-)
+_PEAKS = "Learning rates to choose from, on validation rows; by default three, those of the optimizer."
 _OUT = "Keeps what is done, the page and the numbers; the same command again goes on where it stopped."
 _DEFAULT = "snapshot:cycles=5,swa,ema:decay=0.99,deep-ensemble:members=5"
 
@@ -31,7 +29,9 @@ def command(
     optimizer: Annotated[str, typer.Option(help=OPTIMIZER)] = "sgd",
     peaks: Annotated[str | None, typer.Option(help=_PEAKS)] = None,
     split_seed: Annotated[int, typer.Option(min=0, help="Of the split into training, validation and test.")] = 0,
-    task: Annotated[str, typer.Option(help="multiclass or regression.")] = "multiclass",
+    task: Annotated[str | None, typer.Option(help=TASK)] = None,
+    target: Annotated[str | None, typer.Option(help=TARGET)] = None,
+    drop: Annotated[list[str] | None, typer.Option(help=DROP)] = None,
     out: Annotated[Path, typer.Option(help=_OUT)] = Path("runs/study"),
 ) -> None:
     """Answer whether collecting many models helps here, with intervals over many seeds.
@@ -39,7 +39,7 @@ def command(
     Example: manyminima study --data mnist1d --model cnn1d --epochs 60 --recipes snapshot:cycles=5,swa --seeds 20
     """
     check_optimizer(optimizer)
-    rates = numbers(peaks or ("0.03,0.1,0.3" if optimizer == "sgd" else "0.0003,0.001,0.003"))
+    rates = None if peaks is None else numbers(peaks)
     from manyminima import datasets
     from manyminima.cli import backend
     from manyminima.comparison.methods import method_of
@@ -48,14 +48,14 @@ def command(
     for text in chosen:
         method_of(text)
     check_writable(out)
-    dataset = datasets.load(data, task=task, seed=split_seed)
+    dataset = datasets.load(data, target=target, drop=drop or (), task=task, seed=split_seed)
     backend.choose()
     import manyminima as mm
     from manyminima import zoo
 
     def build_model():
         network = zoo.build(model, dataset)
-        compile_for(network, dataset, optimizer, rates[0])
+        compile_for(network, dataset, optimizer, None)
         return network
 
     study = _watched(
@@ -97,16 +97,8 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def _watched(make):
     """Make the study under a progress bar that tells the time left."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from manyminima.training.engine.bar import bar
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("compiling", total=1.0)
-        return make(lambda name, share: bar.update(task, description=name, completed=share))
+    with bar() as shown:
+        task = shown.add_task("compiling", total=1.0)
+        return make(lambda name, share: shown.update(task, description=name, completed=share))

@@ -7,10 +7,16 @@ from typing import Any, get_args
 from manyminima import recipes
 from manyminima.recipes import Plan, Recipe
 
-__all__ = ["BASELINES", "Method", "along", "constant", "method_of"]
+__all__ = ["BASELINES", "PEAKS", "Method", "along", "constant", "method_of", "peaks_of"]
 
 DEEP = "deep-ensemble"
 BASELINES = ("single", "constant")
+PEAKS = {"SGD": (0.03, 0.1, 0.3), "other optimizers": (0.0003, 0.001, 0.003)}  # to choose from where none are given
+
+
+def peaks_of(optimizer: Any) -> tuple[float, ...]:
+    """The rates to choose from for a Keras optimizer: those of SGD, or those of optimizers that adapt."""
+    return PEAKS.get(type(getattr(optimizer, "inner_optimizer", optimizer)).__name__, PEAKS["other optimizers"])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A study as text and as a page."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
@@ -39,25 +39,30 @@ def renderable(study: "Study") -> Group:
 def _tables(study: "Study"):
     yield "Means over the seeds", _means(study)
     yield "Differences from the single run of the same seed, ± 95%; ✓ better, ✗ worse", _differences(study)
+    if any(row.equivalent for row in study.rows):
+        yield "Worth how many independent nets, with the 95% interval", _worths(study)
 
 
 def _means(study: "Study") -> tuple[list[str], list[list[str]]]:
     names = list(study.rows[0].scores)
-    head = ["", "peak", "models", *(f"{verdict.label(name)} ↓" for name in names), "worth independent nets"]
+    head = ["", "peak", "models", *(f"{verdict.label(name)} ↓" for name in names)]
     body = [
-        [row.name, f"{row.peak:g}", str(row.models), *(verdict.amount(n, row.mean(n)) for n in names), _worth(row)]
+        [row.name, f"{row.peak:g}", str(row.models), *(verdict.amount(n, row.mean(n)) for n in names)]
         for row in study.rows
     ]
     return head, body
 
 
-def _worth(row: Row) -> str:
+def _worths(study: "Study") -> tuple[list[str], list[list[str]]]:
+    body = [[row.name, *_worth(row)] for row in study.rows if row.equivalent is not None]
+    return ["", "nets ↑", "lowest", "highest"], body
+
+
+def _worth(row: Row) -> list[str]:
     """The deep-ensemble equivalent, never without its interval."""
-    found = row.equivalent
-    if found is None:
-        return ""
+    found: Any = row.equivalent
     more = "+" if found.capped_share > _OPEN else ""
-    return f"{found.value:.1f} ({found.low:.1f} to {found.high:.1f}{more})"
+    return [f"{found.value:.1f}", f"{found.low:.1f}", f"{found.high:.1f}{more}"]
 
 
 def _differences(study: "Study") -> tuple[list[str], list[list[str]]]:

@@ -12,7 +12,7 @@ import numpy as np
 from manyminima import calibrate, metrics
 from manyminima.arrays import Task
 from manyminima.comparison import results, verdict
-from manyminima.comparison.methods import BASELINES, DEEP, Method, method_of
+from manyminima.comparison.methods import BASELINES, DEEP, PEAKS, Method, method_of, peaks_of
 from manyminima.comparison.results import Row
 from manyminima.comparison.running import Job, predictions
 from manyminima.comparison.store import Store
@@ -89,7 +89,7 @@ def study(
     epochs: int,
     seeds: int = 20,
     batch_size: int = 32,
-    peaks: Sequence[float] = (0.01, 0.03, 0.1, 0.3),
+    peaks: Sequence[float] | None = None,
     into: str | os.PathLike | None = None,
     progress: Callable[[str, float], Any] | None = None,
 ) -> Study:
@@ -108,7 +108,7 @@ def study(
         epochs: the budget of every method.
         seeds: of every method; at least 2, and 20 for intervals that tell something.
         batch_size: rows in a batch.
-        peaks: learning rates to choose from.
+        peaks: learning rates to choose from; None takes (0.03, 0.1, 0.3) for SGD and (0.0003, 0.001, 0.003) for others.
         into: a directory that keeps what is done: the same call again goes on where this one stopped.
         progress: called with what is being done, and the share of the whole that is, 0..1.
 
@@ -124,10 +124,12 @@ def study(
         Ashukha et al. 2020, Pitfalls of In-Domain Uncertainty Estimation and Ensembling, for the deep-ensemble equivalent.
     """
     methods = _methods(recipes, epochs)
-    _check(methods, peaks, epochs, seeds, batch_size, len(data.x_train))
+    _check(methods, PEAKS["SGD"] if peaks is None else peaks, epochs, seeds, batch_size, len(data.x_train))
+    model = _built(build_model, (data.x_train[:batch_size], data.y_train[:batch_size]))
+    peaks = peaks_of(model.optimizer) if peaks is None else peaks
     job = Job(build_model, data.x_train, data.y_train, data.x_val, data.x_test, epochs, batch_size)
     task: Task = "regression" if data.task == "regression" else "multiclass"
-    about = _about(build_model(), data, job, peaks)
+    about = _about(model, data, job, peaks)
     name = about["model"].pop("name")  # Keras numbers models as they come
     store, tell = Store(into, about), _Telling(progress, len(methods))
     rows, reference = [], np.empty(0)
@@ -173,6 +175,14 @@ def _check(methods: list[Method], peaks: Sequence[float], epochs: int, seeds: in
     for method in methods:
         for peak in peaks:
             method.recipe(float(peak)).plan(method.epochs(epochs), -(-rows // batch_size))
+
+
+def _built(build_model: Callable[[], Any], batch: tuple) -> Any:
+    """One model, to tell about."""
+    from manyminima.training.engine.start import build, untouched_generators
+
+    with untouched_generators():
+        return build(build_model, 0, batch)
 
 
 def _about(model: Any, data: Dataset, job: Job, peaks: Sequence[float]) -> dict[str, Any]:

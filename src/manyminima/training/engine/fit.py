@@ -34,12 +34,13 @@ def fit_each(
         ValueError: the first two seeds give the same weights.
     """
     models, histories = [], []
+    x, y, sample_weight = (*job.data, None, None)[:3]
     with untouched_generators():
         check_two(build_model, job.seeds, job.first_batch)
         for replica, (recipe, fold, seed) in enumerate(zip(recipes, folds, job.seeds, strict=True)):
             model = build(build_model, seed, job.first_batch)
             history = model.fit(
-                Batches(*job.data, batch_size=job.batch_size, seed=seed),
+                Batches(x, y, job.batch_size, seed=seed, sample_weight=sample_weight),
                 shuffle=False,
                 epochs=job.epochs,
                 validation_data=job.validation_data,

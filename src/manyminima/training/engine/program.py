@@ -12,6 +12,7 @@ The choice is a static rule, never a stopwatch. Programs are kept, and serve eve
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -213,37 +214,32 @@ class Unrolled:
         Returns the new states, in which the old ones are used up, and what metrics say at the end of each epoch it came
         through, (epochs, replicas, ...).
         """
-        size = self._parts.batch_size
+        size, groups = self._parts.batch_size, list(carry.replicas)
         steps, said = -(-rows.shape[-1] // size), {}
-        for t in range(first, last):
-            e, i = divmod(t, steps)
-            if i == 0:
-                carry = carry._replace(replicas=self._reset(carry))
-            carry = carry._replace(replicas=self._batch(carry, data, rows[e, :, i * size : (i + 1) * size]))
-            if i == steps - 1 or t == last - 1:
-                said[e] = [self._results(group) for group in carry.replicas]
-        return carry, _history(said, rows.shape[0])
+        # A group for each device does all its batches before the next ones begin: what it works on stays in the cache.
+        waves = [range(len(groups))[w : w + len(self.devices)] for w in range(0, len(groups), len(self.devices))]
+        for wave in waves:
+            for t, g in product(range(first, last), wave):
+                e, i = divmod(t, steps)
+                if i == 0:
+                    groups[g] = self._reset(g, groups[g], carry.fresh)
+                chosen = rows[e, self._groups[g], i * size : (i + 1) * size]
+                groups[g] = self._batch(g, groups[g], carry, data, chosen)
+                if i == steps - 1 or t == last - 1:
+                    said.setdefault(e, {})[g] = self._results(groups[g])
+        return carry._replace(replicas=groups), _history(said, rows.shape[0])
 
-    def _reset(self, carry: Carry) -> list:
-        """Return the states with metrics as at an epoch's begin, on the devices: elsewhere they would be compiled for anew."""
-        fresh = [[self._to(g, carry.fresh) for _ in group] for g, group in enumerate(carry.replicas)]
-        pairs = zip(carry.replicas, fresh, strict=True)
-        return [
-            [([*state[:3], metrics], logs) for (state, logs), metrics in zip(group, new, strict=True)]
-            for group, new in pairs
-        ]
+    def _reset(self, g: int, group: list, fresh: list) -> list:
+        """Return the states with metrics as at an epoch's begin, on the device: elsewhere they would be compiled for anew."""
+        return [([*state[:3], self._to(g, fresh)], logs) for state, logs in group]
+
+    def _batch(self, g: int, group: list, carry: Carry, data: list, rows: np.ndarray) -> list:
+        place = self._place(g)
+        run = self._whole if rows.shape[-1] == self._parts.batch_size else self._rest
+        return run(group, carry.which[g], carry.table[place], data[place], rows)
 
     def _to(self, group: int, values: Any) -> Any:
         return jax.device_put(values, self.devices[self._place(group)])
-
-    def _batch(self, carry: Carry, data: list, rows: np.ndarray) -> list:
-        run = self._whole if rows.shape[-1] == self._parts.batch_size else self._rest
-        held = zip(carry.replicas, carry.which, self._groups, strict=True)
-        places = map(self._place, range(len(self._groups)))
-        return [
-            run(group, which, carry.table[p], data[p], rows[of])
-            for p, (group, which, of) in zip(places, held, strict=True)
-        ]
 
     def _compile(self, step: Traced) -> Callable:
         def batch(group, which, table, data, rows):
@@ -261,11 +257,11 @@ class Unrolled:
         return [[[np.array(leaf) for leaf in state[part]] for part in parts] for state in states]
 
 
-def _history(said: dict[int, list], epochs: int) -> dict[str, np.ndarray]:
+def _history(said: dict[int, dict[int, list]], epochs: int) -> dict[str, np.ndarray]:
     """Return what metrics said in some epochs as arrays (epochs, replicas, ...), 0 in the others."""
     history: dict[str, np.ndarray] = {}
     for e, groups in said.items():
-        replicas = [logs for group in groups for logs in group]
+        replicas = [logs for g in sorted(groups) for logs in groups[g]]
         for name in replicas[0]:
             value = np.stack([np.asarray(logs[name]) for logs in replicas])
             history.setdefault(name, np.zeros((epochs, *value.shape), value.dtype))[e] = value

@@ -19,9 +19,11 @@ from manyminima.runs import tasks
 from manyminima.runs.architecture import describe, summarise
 from manyminima.runs.behind import Behind
 from manyminima.runs.snapshots import Snapshots
+from manyminima.training.engine import bar
 from manyminima.training.engine import members as places
 from manyminima.training.engine.fit import fit_each
 from manyminima.training.engine.plan import Job, Orders, orders, whole
+from manyminima.training.engine.row_weights import row_weights
 from manyminima.training.engine.start import Impure, build, untouched_generators
 from manyminima.training.record import describe_run
 
@@ -32,16 +34,17 @@ def train(
     build_model: Callable[[], keras.Model],
     x: Any,
     y: Any,
-    recipe: Recipe,
+    recipe: Recipe | Sequence[Recipe],
     *,
     epochs: int,
     batch_size: int,
     replicas: int = 1,
     seed: int = 0,
     validation_data: Any = None,
+    sample_weight: Any = None,
     into: str | os.PathLike | Snapshots | None = None,
     execution: str = "auto",
-    progress: Callable[[int, int], Any] | None = None,
+    progress: Callable[[int, int], Any] | str | None = None,
 ) -> Ensemble:
     """Train several replicas of a model together and return the ensemble of all their members.
 
@@ -53,15 +56,18 @@ def train(
         build_model: takes nothing and returns a compiled Keras model; called once for each replica.
         x: inputs, one array or a nested structure of arrays, each (rows, ...).
         y: labels of the same kinds; None if the model needs none.
-        recipe: one of `mm.recipes`: when each replica collects a member, and at which rates it learns.
+        recipe: one of `mm.recipes`: when each replica collects a member, and at which rates it learns. Or a list, one for each
+            replica, which may differ in their rates.
         epochs: of each replica.
         batch_size: rows in a batch; the last one of an epoch may be smaller.
         replicas: how many runs are trained together.
         seed: of the first replica; the others have the numbers that follow.
         validation_data: (x, y) on which members are judged when they are collected: their logs gain "val_loss" and so on.
+        sample_weight: of the rows, (rows,), as in `fit`; or a mapping from class number to weight, as `class_weight` of `fit`.
         into: the directory of one run that holds the members of all replicas; None keeps them in memory.
         execution: "stacked", "unrolled" (best for convolutions on a CPU), or "auto", which chooses by a static rule.
-        progress: called now and then with the number of batches that are done, and of all, over all replicas.
+        progress: called now and then with the number of batches that are done, and of all, over all replicas; or "bar" for a
+            bar on stderr that tells the time left.
 
     Returns:
         An ensemble with members sorted by step and replica. Its `about` has "replicas": the seed of each, and in which epoch
@@ -82,10 +88,11 @@ def train(
         Huang et al. 2017, Snapshot Ensembles. Lakshminarayanan et al. 2017, Deep Ensembles.
     """
     count, first = whole("replicas", replicas, 1), whole("seed", seed, 0)
+    weights = row_weights(sample_weight, y)
     return train_replicas(
         build_model,
-        (x,) if y is None else (x, y),
-        [recipe] * count,
+        (x,) if y is None else (x, y) if weights is None else (x, y, weights),
+        _of_each(recipe, count),
         range(first, first + count),
         epochs=epochs,
         batch_size=batch_size,
@@ -107,14 +114,14 @@ def train_replicas(
     validation_data: Any = None,
     into: Any = None,
     execution: str = "auto",
-    progress: Callable[[int, int], Any] | None = None,
+    progress: Callable[[int, int], Any] | str | None = None,
     room: int | None = None,
 ) -> Ensemble:
     """Train replicas that each have a recipe and a seed; see `train`.
 
     Args:
         build_model: takes nothing and returns a compiled Keras model; called once for each different seed.
-        data: (x, y), or (x,).
+        data: (x, y), (x, y, sample_weight) or (x,).
         recipes: one for each replica; they may have different rates, and collect at the same steps.
         seeds: one for each replica. Replicas of the same seed start from the same weights and see the same batches.
         epochs: of each replica.
@@ -122,10 +129,10 @@ def train_replicas(
         validation_data: (x, y) on which members are judged when they are collected.
         into: the directory of one run that holds the members of all replicas; None keeps them in memory.
         execution: "stacked", "unrolled" or "auto".
-        progress: called now and then with the number of batches that are done, and of all.
+        progress: called now and then with the number of batches that are done, and of all; or "bar".
         room: bytes of data that may stay on the device; None is a share of what it has.
     """
-    job = Job(data, recipes, seeds, epochs, batch_size, validation_data, execution)
+    job, telling = Job(data, recipes, seeds, epochs, batch_size, validation_data, execution), bar.telling(progress)
     run = places.run_of(into)
     folds = places.folds_of(recipes, run)
     with untouched_generators():
@@ -137,14 +144,24 @@ def train_replicas(
             fold.begin(about)
     together = _together(job, what, folds, model, build_model, room)
     about["engine"] = {"batch_size": batch_size, **(together.record if together else {"execution": "fit"})}
-    with _writing(run, about):
-        tell = progress or _silent
+    with _writing(run, about), telling as tell:
         model, history = together.train(tell) if together else fit_each(build_model, job, what.recipes, folds, tell)
     outcome = {
         "replicas": _with_divergence(about["replicas"], history),
         "history": {name: values.tolist() for name, values in history.items()},
     }
     return Ensemble(model, places.gather(folds, run, about, outcome))
+
+
+def _of_each(recipe: Recipe | Sequence[Recipe], replicas: int) -> list[Recipe]:
+    """Return a recipe for each replica."""
+    if not isinstance(recipe, list | tuple):
+        return [recipe] * replicas  # pyright: ignore[reportReturnType]
+    if len(recipe) != replicas:
+        raise ValueError(
+            f"got a list of {len(recipe)} recipes for replicas={replicas}: expected one for each. Write replicas={len(recipe)}."
+        )
+    return list(recipe)
 
 
 def _describe(job: Job, what: Orders, model: keras.Model, *, rebuilt: bool) -> dict[str, Any]:
@@ -209,7 +226,3 @@ def _with_divergence(replicas: list[dict], history: Mapping[str, np.ndarray]) ->
             stacklevel=4,
         )
     return found
-
-
-def _silent(done: int, total: int) -> None:
-    """Tell nobody."""

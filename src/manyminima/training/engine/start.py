@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.utils.module_utils import tensorflow
 from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
 
 from manyminima.runs import architecture
@@ -21,6 +23,7 @@ __all__ = [
     "check_two",
     "start",
     "state_of",
+    "tensorflow_not_imported",
     "untouched_generators",
     "variables_of",
 ]
@@ -43,7 +46,12 @@ class Impure(Exception):
 
 
 def start(
-    first: keras.Model, build_model: Callable[[], keras.Model], seeds: Sequence[int], batch: tuple, prepare: Callable
+    first: keras.Model,
+    build_model: Callable[[], keras.Model],
+    seeds: Sequence[int],
+    batch: tuple,
+    prepare: Callable,
+    metrics: list | None,
 ) -> Start:
     """Build one model for each different seed, leaving the global random generators as they were.
 
@@ -53,21 +61,29 @@ def start(
         seeds: one for each replica; replicas of the same seed start from the same state.
         batch: one batch of the data, for models and metrics that are built by what they see.
         prepare: called with each model, once its optimizer is built.
+        metrics: values of the metrics' variables; None: they have to be built.
 
     Raises:
         ValueError: two seeds gave the same weights, or models of different architectures.
     """
-    first._symbolic_build(data_batch=batch)
-    models, states = [first], {}
+    if metrics is None:
+        first._symbolic_build(data_batch=batch)
+        metrics = state_of(first)[3]
+    models, states, slots = [first], {}, None
     with untouched_generators():
         for seed in dict.fromkeys(seeds):
             model = first if not states else build(build_model, seed, batch)
-            if not model.optimizer.built:  # one that scales losses would make its variables twice
-                model.optimizer.build(model.trainable_variables)
-            prepare(model)
-            _check_alike(first, model, seeds[0], seed)
-            states[seed] = state_of(model)
-            states[seed][3] = states[seeds[0]][3]  # metrics of the others are not built
+            as_others = slots is not None and _same(model.optimizer.variables, slots)
+            if not as_others:
+                if not model.optimizer.built:  # one that scales losses would make its variables twice
+                    model.optimizer.build(model.trainable_variables)
+                prepare(model)
+            _check_alike(first, model, PARTS[: 2 if as_others else 3], seeds[0], seed)
+            state = state_of(model)
+            # The metrics of the other models are not built, nor, after the second, their optimizers where all start alike.
+            states[seed] = [*state[:2], slots if as_others else state[2], metrics]
+            if len(states) == 2:
+                slots = state[2] if _same(first.optimizer.variables, state[2]) else None  # they come from no weights
             models = [*models, model][: min(len(states), 2)]
     _check_different(states)
     return Start(first, models[1] if len(models) > 1 else None, [states[seed] for seed in seeds])
@@ -97,7 +113,8 @@ def _overrides(model: keras.Model, name: str) -> bool:
 
 def build(build_model: Callable[[], keras.Model], seed: int, batch: tuple) -> keras.Model:
     """Return a compiled model, built, whose weights belong to the seed."""
-    keras.utils.set_random_seed(seed)
+    with tensorflow_not_imported():
+        keras.utils.set_random_seed(seed)
     model = build_model()
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -112,6 +129,18 @@ def build(build_model: Callable[[], keras.Model], seed: int, batch: tuple) -> ke
     if not model.built:
         model._symbolic_build(data_batch=batch)
     return model
+
+
+@contextlib.contextmanager
+def tensorflow_not_imported() -> Iterator[None]:
+    """Keep Keras from importing a TensorFlow that is installed and not in use, only to ask whether it is: that takes seconds."""
+    held = tensorflow._available
+    if "tensorflow" not in sys.modules:
+        tensorflow._available = False
+    try:
+        yield
+    finally:
+        tensorflow._available = held
 
 
 def variables_of(model: keras.Model) -> list[list[Any]]:
@@ -146,8 +175,13 @@ def untouched_generators() -> Iterator[None]:
                 global_state.set_global_attribute(name, value)
 
 
-def _check_alike(first: keras.Model, model: keras.Model, seed: int, other: int) -> None:
-    for name, ours, theirs in zip(PARTS[:3], variables_of(first), variables_of(model), strict=False):
+def _same(variables: Sequence[Any], values: Sequence[np.ndarray]) -> bool:
+    """Whether the variables, which may be the first of more to come, have these values."""
+    return all(a.tobytes() == b.tobytes() for a, b in zip(_numbers(variables), values, strict=False))
+
+
+def _check_alike(first: keras.Model, model: keras.Model, parts: Sequence[str], seed: int, other: int) -> None:
+    for name, ours, theirs in zip(parts, variables_of(first), variables_of(model), strict=False):
         shapes, found = ([(tuple(v.shape), str(v.dtype)) for v in part] for part in (ours, theirs))
         if shapes != found:
             raise ValueError(

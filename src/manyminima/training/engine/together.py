@@ -12,7 +12,7 @@ import numpy as np
 
 from manyminima.averaging.folds import Average
 from manyminima.recipes import Plan
-from manyminima.training.engine import loop
+from manyminima.training.engine import known, loop
 from manyminima.training.engine.data import Feed
 from manyminima.training.engine.plan import Job, Orders
 from manyminima.training.engine.program import Parts, Stacked, Unrolled, choose, program
@@ -54,9 +54,13 @@ class Together:
         check_supported(model)
         self._folds, self._job, self._orders = folds, job, orders
         self._instep: InStep | None = None
-        self._start = start(model, build_model, job.seeds, job.first_batch, self._follow)
+        signed = None if self._averages(folds) else known.signature(model, job.first_batch, orders.driven)
+        step = known.recall(signed)
+        metrics = None if step is None or job.validation_data is not None else step.metrics
+        self._start = start(model, build_model, job.seeds, job.first_batch, self._follow, metrics)
         self._feed = Feed(job.data, job.batch_size, job.seeds, job.epochs, _room() if room is None else room)
-        self._program = _program(self._start, self._feed, orders.driven, job.execution)
+        step = step or known.keep(_traced(signed, self._start, self._feed, orders.driven))
+        self._program = _program(self._start, self._feed, orders.driven, job.execution, step)
         self.record = {
             "execution": type(self._program).__name__.lower(),
             "devices": len(self._program.devices),
@@ -65,10 +69,15 @@ class Together:
 
     def _follow(self, model: keras.Model) -> None:
         """Have an average that is taken after every step kept by the model's optimizer; the first one serves to read it."""
-        fold = self._folds[0]
-        if isinstance(fold, Average) and fold.every is not None:
+        if self._averages(self._folds):
+            fold = self._folds[0]
             instep = InStep(model, fold, round(fold.start * self._job.total), owner=self)
             self._instep = self._instep or instep
+
+    @staticmethod
+    def _averages(folds: Sequence[Any]) -> bool:
+        """Whether an average is taken inside the training step."""
+        return isinstance(folds[0], Average) and folds[0].every is not None
 
     def train(self, progress: Callable[[int, int], Any]) -> tuple[keras.Model, dict[str, np.ndarray]]:
         """Return the first replica's model as it is at the end, and the history, (epochs, replicas, ...)."""
@@ -83,18 +92,27 @@ class Together:
         return model, history
 
 
-def _program(start: Start, feed: Feed, driven: bool, wanted: str) -> Stacked | Unrolled:
+def _traced(signed: str | None, start: Start, feed: Feed, driven: bool) -> known.Known:
+    """Return the training step of a whole batch, what metrics say, and their first values."""
+    batch = feed.first(feed.batch_size)
+    whole, results = trace_step(start.model, batch, driven), trace_results(start.model)
+    return known.Known(signed, whole, results, start.states[0][3])
+
+
+def _program(start: Start, feed: Feed, driven: bool, wanted: str, step: known.Known) -> Stacked | Unrolled:
     """Return the program for these replicas: one that is kept, if their training step is the same."""
     model, replicas, devices = start.model, len(start.states), jax.local_devices()
     smaller = feed.rows % feed.batch_size
     batch, rest = feed.first(feed.batch_size), feed.first(smaller)
-    whole, results = trace_step(model, batch, driven), trace_results(model)
+    whole, results = step.whole, step.results
     execution = choose(model, whole.work, wanted)
     checked = start.second is not None
     key = (execution, whole.hash, results.hash, feed.batch_size, smaller, replicas, checked, tuple(devices))
 
     def make() -> Stacked | Unrolled:
-        check_pure(model, start.second, whole, batch, driven)
+        model._symbolic_build(data_batch=batch)  # not done yet if its step was known
+        if step.signed is None:
+            check_pure(model, start.second, whole, batch, driven)
         parts = Parts(whole, trace_step(model, rest, driven) if smaller else None, results, feed.batch_size)
         return {"stacked": Stacked, "unrolled": Unrolled}[execution](parts, replicas, devices)
 
