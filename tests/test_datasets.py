@@ -129,7 +129,8 @@ def test_regression_keeps_real_targets(tmp_path):
 
 
 def test_names_are_the_modules_functions():
-    assert set(datasets.NAMES) == {"blobs", "breast-cancer", "digits", "fashion-mnist", "mnist1d", "wine"}
+    names = {"blobs", "breast-cancer", "cifar10", "cifar100", "digits", "fashion-mnist", "mnist1d", "wine"}
+    assert set(datasets.NAMES) == names
     assert set(datasets.__all__) == set(dir(datasets))
 
 

@@ -123,7 +123,7 @@ def test_build_calls_a_function_of_a_file(tmp_path, wine):
         (
             "resnet",
             ValueError,
-            r"no model 'resnet'\. Expected mlp, .*cnn1d, the path of a \.keras file, or path/file\.py",
+            r"no model 'resnet'\. Expected mlp, .*cnn1d, .*the path of a \.keras file, or path/file\.py",
         ),
         ("cnn:3", ValueError, "no model 'cnn:3'. Expected mlp"),
         ("mlp:a,b", ValueError, r"no whole numbers\. Write them like mlp:256,128"),
@@ -169,4 +169,6 @@ def test_a_short_fit_learns(wine):
 
 
 def test_names():
-    assert set(zoo.__all__) == set(dir(zoo)) == {"build", "cnn", "cnn1d", "mlp"}
+    networks = {"cnn", "cnn1d", "densenet", "mlp", "wide_resnet"}
+    assert set(zoo.__all__) == set(dir(zoo)) == networks | {"add_weight_decay", "build"}
+    assert zoo.wide_resnet is zoo.wide_resnet

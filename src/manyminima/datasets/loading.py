@@ -1,18 +1,22 @@
-"""From a name or a file to arrays for training, validation and test, and back from a run's contract to its test rows."""
+"""From a name or a file to arrays for training, validation and test, with a contract that a run keeps."""
 
 import difflib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from manyminima.datasets import sources
+from manyminima.datasets import sources, tables
 from manyminima.datasets.checks import check_classes, check_every_class, checked
 from manyminima.datasets.files import read_npz
-from manyminima.datasets.sources import NAMES, Source
+from manyminima.datasets.image_folder import is_images, read_images
+from manyminima.datasets.limiting import limited
+from manyminima.datasets.records import is_table
+from manyminima.datasets.sources import NAMES, Source, file_hash
+from manyminima.datasets.splitting import fifths
 
 TASKS = ("multiclass", "regression")
 
@@ -31,7 +35,8 @@ class Dataset:
         x_test: inputs that nothing is chosen on.
         y_test: their labels.
         contract: what a run keeps about its data, JSON-able: source, origin, sha256 (of the file, if it is one),
-            test_sha256 (of the test rows), seed, split, rows, classes (names), input_shape, dtype, task.
+            test_sha256 (of the test rows), seed, split, rows, classes (names), input_shape, dtype, task; of a table also
+            table: its target, and what its columns hold.
     """
 
     x_train: np.ndarray
@@ -58,171 +63,115 @@ class Dataset:
         return self.contract["task"]
 
 
-class Rows(NamedTuple):
-    """Inputs and labels to evaluate on, in words what they are, and the data of which they are the test part, if they are."""
-
-    x: np.ndarray
-    y: np.ndarray
-    text: str
-    dataset: Dataset | None = None
-
-
-def load(source: str | Path, *, task: str = "multiclass", seed: int = 0) -> Dataset:
+def load(
+    source: str | Path,
+    *,
+    target: str | None = None,
+    drop: str | Sequence[str] = (),
+    task: str | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+) -> Dataset:
     """Load a data set and split it: the same source and seed give the same rows in the same parts.
 
     A source without a test part is split 60/20/20. Where it has one, that is left alone, and a fifth of the training
     part becomes validation. Both splits are stratified by class. A source's own validation part is used as it is.
 
+    A table's columns come as numbers, (rows, columns) float32: NaN where one is missing, a category as its place in the
+    vocabulary of the training rows. `zoo.build` makes models that start from there.
+
     Args:
-        source: one of `NAMES`, or the path of an `.npz` with x_train, y_train[, x_test, y_test] or x, y.
-        task: "multiclass" for class numbers, "regression" for real targets (split without strata).
+        source: one of `NAMES`, the path of an `.npz` with x_train, y_train[, x_test, y_test] or x, y, or of a table: `.csv`,
+            `.tsv`, `.txt`, or with pyarrow `.parquet`, `.feather`, `.arrow`; or a folder or archive of images, with a folder for
+            each class, and train and test above them or not.
+        target: the column of a table that is to be predicted.
+        drop: columns of a table that are left out, or one.
+        task: "multiclass" for class numbers, "regression" for real targets (split without strata). None is "multiclass", and
+            for tables what the target column holds.
         seed: of the split.
+        limit: at most so many training rows, and as large a share of the validation rows; the test rows stay. None: all.
 
     Returns:
         The arrays and their contract. float64 inputs come as float32; other types, such as bytes of images, stay.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: there is no such name, or the file's arrays cannot be trained on.
+        ImportError: the table needs pyarrow.
+        ValueError: there is no such name, or the file's arrays or columns cannot be trained on.
 
     >>> wine = load("wine")
     >>> wine.contract["rows"]
     {'train': 106, 'val': 36, 'test': 36}
     """
-    if task not in TASKS:
+    if task not in (None, *TASKS):
         raise ValueError(f"task {task!r} is not known. Expected one of: {', '.join(TASKS)}.")
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"the seed is {seed!r}. Expected a whole number of at least 0, such as seed=0.")
-    raw = _read(source)
+    if is_table(source):
+        drop = [drop] if isinstance(drop, str) else drop
+        return limited(_of_table(Path(source), target, drop, task, int(seed)), limit)
+    if target is not None or drop:
+        raise ValueError(f"{str(source)!r} is no table, so it has no columns to name. Leave out --target and --drop.")
+    task = task or TASKS[0]
+    raw = read(source)
     parts = {part: checked(*xy, task=task, part=part) for part, xy in raw.parts.items()}
     _same_inputs(parts)
     classes = _classes(raw, parts) if task == "multiclass" else []
     parts, how = _split(parts, int(seed), stratify=task == "multiclass")
     contract = {
-        "source": str(source) if str(source) in NAMES else raw.origin,
+        "source": raw.title or (str(source) if str(source) in NAMES else raw.origin),
+        **({"name": str(source)} if raw.title else {}),
         "origin": raw.origin,
         "sha256": raw.sha256,
-        "test_sha256": _hash(*parts["test"]),
         "seed": int(seed),
         "split": how,
-        "rows": {part: len(parts[part][0]) for part in ("train", "val", "test")},
         "classes": classes,
-        "input_shape": list(parts["train"][0].shape[1:]),
-        "dtype": str(parts["train"][0].dtype),
         "task": task,
+        **_facts(parts),
+    }
+    return limited(Dataset(*parts["train"], *parts["val"], *parts["test"], contract), limit)
+
+
+def _of_table(path: Path, target: str | None, drop: Sequence[str], task: str | None, seed: int) -> Dataset:
+    parts, goal, facts = tables.read(path, target, drop=drop, task=task, seed=seed)
+    contract = {
+        "source": str(path.resolve()),
+        "origin": str(path.resolve()),
+        "sha256": file_hash(path),
+        "seed": seed,
+        "split": f"60/20/20, {'at random' if goal.task == 'regression' else 'stratified'}",
+        "classes": list(goal.classes),
+        "task": goal.task,
+        "table": facts,
+        **_facts(parts),
     }
     return Dataset(*parts["train"], *parts["val"], *parts["test"], contract)
 
 
-def evaluation_rows(contract: dict[str, Any] | None, source: str | Path | None = None) -> Rows:
-    """Return the rows that a run may be judged on: its own test rows, or all rows of another source.
-
-    Args:
-        contract: what the run keeps about its data, or None if it keeps nothing.
-        source: a name or file; None, the run's own source, or a copy of its file give the run's test rows.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the data are not those of the run any more, or have other inputs or unknown labels.
-    """
-    contract = _complete(contract)
-    if source is None and not contract:
-        raise ValueError("the run does not say which data it was trained on. Name some: --data file.npz.")
-    if contract and (source is None or str(source) == contract["source"]):
-        return _own_rows(contract)
-    raw = _read(source or "")
-    if contract and raw.sha256 and raw.sha256 == contract["sha256"]:
-        return _own_rows(contract, source)
-    parts = [checked(*xy, task=(contract or {}).get("task", TASKS[0]), part=p) for p, xy in raw.parts.items()]
-    x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    if contract:
-        _fits(contract, x, y, str(source))
-    return Rows(x, y, f"all {len(x):,} rows of {source}")
+def _facts(parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+    return {
+        "test_sha256": _hash(*parts["test"]),
+        "rows": {part: len(parts[part][0]) for part in ("train", "val", "test")},
+        "input_shape": list(parts["train"][0].shape[1:]),
+        "dtype": str(parts["train"][0].dtype),
+    }
 
 
-def _own_rows(contract: dict[str, Any], source: str | Path | None = None) -> Rows:
-    again = _again(contract, source)
-    same = again if again.contract["sha256"] == contract["sha256"] else None
-    return Rows(
-        again.x_test, again.y_test, f"the {len(again.x_test):,} test rows of {source or contract['source']}", same
-    )
-
-
-def run_dataset(contract: dict[str, Any] | None, source: str | Path | None = None) -> Dataset:
-    """Return the data that a run was trained on, in the same parts.
-
-    Args:
-        contract: what the run keeps about its data.
-        source: where a copy of its file is; None: where it was.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the run does not say, or the data are not those of the run any more.
-    """
-    contract = _complete(contract)
-    if not contract:
-        raise ValueError(
-            "the run does not say which data it was trained on: only `manyminima train` records that. In Python the data are "
-            "passed: mm.load(run).average(x=x_train)."
-        )
-    again = _again(contract, source)
-    if again.contract["sha256"] != contract["sha256"]:
-        raise ValueError(
-            f"'{source or contract['source']}' is not the file any more that the run was trained on: its training and "
-            "validation rows may be others. Restore it, or name a copy of it with --data."
-        )
-    return again
-
-
-def _again(contract: dict[str, Any], source: str | Path | None) -> Dataset:
-    name = source or contract["source"]
-    again = load(name, task=contract["task"], seed=contract["seed"])
-    if again.contract["test_sha256"] != contract["test_sha256"]:
-        raise ValueError(
-            f"'{name}' has other test rows now than when the run was trained (from {again.contract['origin']}, then "
-            f"{contract['origin']}). Some of them may have been trained on. Restore the data, or name a copy of them with "
-            "--data; evaluate takes other rows there, too."
-        )
-    return again
-
-
-def training_inputs(contract: dict[str, Any] | None, rows: Rows) -> np.ndarray | None:
-    """Return the inputs that a run was trained on, found with the rows it is judged on; None if the run does not say.
-
-    Raises:
-        FileNotFoundError: the file is not where it was.
-        ValueError: the data are not those of the run any more.
-    """
-    if rows.dataset is None and not _complete(contract):
-        return None
-    return (rows.dataset or run_dataset(contract)).x_train
-
-
-def _complete(contract: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the contract, or None if it is not one that `load` made but whatever a user has recorded."""
-    needed = ("source", "origin", "sha256", "test_sha256", "seed", "classes", "input_shape", "task")
-    return contract if isinstance(contract, Mapping) and all(key in contract for key in needed) else None
-
-
-def _fits(contract: dict[str, Any], x: np.ndarray, y: np.ndarray, name: str) -> None:
-    if list(x.shape[1:]) != contract["input_shape"]:
-        raise ValueError(
-            f"'{name}' has inputs of shape {x.shape[1:]}, but the run was trained on {tuple(contract['input_shape'])} "
-            f"from '{contract['source']}'. Give rows of that shape."
-        )
-    if contract["task"] == "multiclass":
-        check_classes(y, len(contract["classes"]), name)
-
-
-def _read(source: str | Path) -> Source:
+def read(source: str | Path) -> Source:
+    """Return a source's arrays as they come, before any split; not for tables."""
     name = str(source)
     if name in NAMES:
         return getattr(sources, name.replace("-", "_"))()
+    if is_images(name):
+        return read_images(Path(name))
     if Path(name).suffix == ".npz" or Path(name).is_file():
         return read_npz(Path(name))
     close = difflib.get_close_matches(name.replace("_", "-"), NAMES, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
-    raise ValueError(f"no data set {name!r}.{hint} Expected one of {', '.join(NAMES)}, or the path of an .npz file.")
+    raise ValueError(
+        f"no data set {name!r}.{hint} Expected one of {', '.join(NAMES)}, or the path of an .npz file "
+        f"or a table (.csv, .parquet), or a folder of images."
+    )
 
 
 def _same_inputs(parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -256,23 +205,6 @@ def _split(parts: dict, seed: int, *, stratify: bool) -> tuple[dict[str, tuple[n
     kind = "stratified" if stratify else "at random"
     how = "60/20/20" if len(missing) == 2 else f"{missing[0]} is 20 % of the training part"
     return parts | {part: (x[r], y[r]) for part, r in rows.items()}, f"{how}, {kind}"
-
-
-def fifths(strata: np.ndarray, names: list[str], seed: int) -> dict[str, np.ndarray]:
-    """Take a fifth of each stratum's rows for each name; "train" is what remains. Rows come in rising order.
-
-    >>> {part: rows.tolist() for part, rows in fifths(np.array([0, 0, 0, 0, 0]), ["test"], seed=1).items()}
-    {'test': [0], 'train': [1, 2, 3, 4]}
-    """
-    generator = np.random.Generator(np.random.Philox(seed))
-    taken: dict[str, list[np.ndarray]] = {part: [] for part in [*names, "train"]}
-    for stratum in np.unique(strata):
-        rows = generator.permutation(np.flatnonzero(strata == stratum))
-        fifth = round(len(rows) / 5)
-        for k, part in enumerate(names):
-            taken[part].append(rows[k * fifth : (k + 1) * fifth])
-        taken["train"].append(rows[len(names) * fifth :])
-    return {part: np.sort(np.concatenate(pieces)) for part, pieces in taken.items()}
 
 
 def _hash(x: np.ndarray, y: np.ndarray) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["blobs", "breast_cancer", "digits", "fashion_mnist", "mnist1d", "wine"]
+__all__ = ["blobs", "breast_cancer", "cifar10", "cifar100", "digits", "fashion_mnist", "mnist1d", "wine"]
 
 NAMES = tuple(name.replace("_", "-") for name in __all__)
 
@@ -28,13 +28,15 @@ class Source:
         origin: where they come from, for people.
         parts: (inputs, labels) under "train", and under "test" and "val" where the source has them.
         classes: names in the order of the labels; empty where they have none.
-        sha256: hash of the file, where it is one.
+        sha256: hash of the file, where it is one; of images, that of their pixels.
+        title: what reports call the data, where that is more than the name they are asked for by.
     """
 
     origin: str
     parts: dict[str, tuple["np.ndarray", "np.ndarray"]]
     classes: list[str] = field(default_factory=list)
     sha256: str | None = None
+    title: str | None = None
 
 
 def blobs() -> Source:
@@ -58,6 +60,28 @@ def breast_cancer() -> Source:
     from sklearn.datasets import load_breast_cancer
 
     return _bundled(load_breast_cancer())
+
+
+def cifar10() -> Source:
+    """60,000 photographs of 32 × 32 × 3 bytes, ten kinds of animals and vehicles; from $MANYMINIMA_DATA, else downloaded.
+
+    Raises:
+        OSError: there is no file and the download failed.
+    """
+    from manyminima.datasets.cifar import cifar
+
+    return cifar(10)
+
+
+def cifar100() -> Source:
+    """60,000 photographs of 32 × 32 × 3 bytes, a hundred kinds of things; from $MANYMINIMA_DATA, else downloaded.
+
+    Raises:
+        OSError: there is no file and the download failed.
+    """
+    from manyminima.datasets.cifar import cifar
+
+    return cifar(100)
 
 
 def digits() -> Source:

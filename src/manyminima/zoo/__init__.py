@@ -1,4 +1,4 @@
-"""Small networks to start from, and `build`, which turns a word, a file or a function into an ordinary Keras model.
+"""Small networks to start from, those of papers, and `build`, which makes a Keras model of a word, a file or a function.
 
 All come uncompiled. Scaling of the inputs is their first layer, so a run predicts on raw rows. Keras is imported on first use.
 """
@@ -6,13 +6,24 @@ All come uncompiled. Scaling of the inputs is their first layer, so a run predic
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-_NAMES = {"build": "building", "cnn": "networks", "cnn1d": "networks", "mlp": "networks"}
+_NAMES = {
+    "add_weight_decay": "decay",
+    "build": "building",
+    "cnn": "networks",
+    "cnn1d": "networks",
+    "densenet": "dense",
+    "mlp": "networks",
+    "wide_resnet": "residual",
+}
 
-__all__ = ["build", "cnn", "cnn1d", "mlp"]
+__all__ = ["add_weight_decay", "build", "cnn", "cnn1d", "densenet", "mlp", "wide_resnet"]
 
 if TYPE_CHECKING:
     from manyminima.zoo.building import build
+    from manyminima.zoo.decay import add_weight_decay
+    from manyminima.zoo.dense import densenet
     from manyminima.zoo.networks import cnn, cnn1d, mlp
+    from manyminima.zoo.residual import wide_resnet
 
 
 def __getattr__(name: str):

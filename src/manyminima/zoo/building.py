@@ -1,6 +1,7 @@
 """From what someone types after `--model` to a model that fits a data set, or an error that says why it does not."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -8,13 +9,16 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from manyminima.zoo import networks
+from manyminima.zoo import networks, tables
+from manyminima.zoo.dense import densenet
+from manyminima.zoo.papers import NAMES, Paper, paper_of
+from manyminima.zoo.residual import wide_resnet
 
 if TYPE_CHECKING:
     from manyminima.datasets import Dataset
 
 _CHOICES = (
-    "Expected mlp, mlp:WIDTH,WIDTH,... (such as mlp:256,128), cnn, cnn1d, the path of a .keras file, or "
+    f"Expected mlp, mlp:WIDTH,WIDTH,... (such as mlp:256,128), cnn, cnn1d, {NAMES}, the path of a .keras file, or "
     "path/file.py:function"
 )
 
@@ -23,10 +27,12 @@ def build(spec: str, dataset: "Dataset") -> keras.Model:
     """Build or load a model for a data set, and try it on two of its rows.
 
     A file's function is called with the shape of one input and the number of classes, `(input_shape, classes)`; naming a
-    file runs its code. A `.keras` file is loaded without its optimizer, and never runs code.
+    file runs its code. Where the data are a table, its input is what `zoo.tables.features` makes of the columns, and so is
+    that of the networks here. A `.keras` file is loaded as it is, without its optimizer, and never runs code.
 
     Args:
-        spec: "mlp", "mlp:256,128", "cnn", "cnn1d", a `.keras` file, or "path/file.py:function".
+        spec: "mlp", "mlp:256,128", "cnn", "cnn1d", a `.keras` file, "path/file.py:function", or a network of a paper, of any
+            depth and width that it has: "wrn-16-4", "wrn-28-10:dropout=0.3", "densenet-40-12", "densenet-bc-100-12".
         dataset: what `manyminima.datasets.load` returned.
 
     Returns:
@@ -37,7 +43,8 @@ def build(spec: str, dataset: "Dataset") -> keras.Model:
         ValueError: the words mean nothing, or the model does not fit the data.
         TypeError: the function does not return a Keras model.
     """
-    model = _model(spec, dataset)
+    of_columns = "table" in dataset.contract and not spec.endswith(".keras")
+    model = _on_columns(spec, dataset) if of_columns else _model(spec, dataset)
     _check_outputs(spec, model, dataset)
     return model
 
@@ -50,12 +57,33 @@ def _model(spec: str, dataset: "Dataset") -> keras.Model:
         raise ValueError(f"{spec!r} names a file but no function in it. Write {spec}:function.")
     if spec.endswith(".keras"):
         return _from_file(Path(spec))
+    if paper := paper_of(spec):
+        return _of_paper(spec, paper, dataset)
     word, _, widths = spec.partition(":")
     if word not in networks.__all__ or (widths and word != "mlp"):
         raise ValueError(f"no model {spec!r}. {_CHOICES}.")
     extra = {"widths": _widths(spec, widths)} if widths else {}
     make = getattr(networks, word)
-    return make(dataset.input_shape, dataset.outputs, task=dataset.task, adapt_to=dataset.x_train, **extra)
+    return make(dataset.input_shape, dataset.outputs, task=dataset.task, adapt_to=_adapt_to(dataset), **extra)
+
+
+def _on_columns(spec: str, dataset: "Dataset") -> keras.Model:
+    return tables.on_columns(
+        dataset, lambda features: _model(spec, replace(dataset, x_train=np.empty((0, features), np.float32)))
+    )
+
+
+def _of_paper(spec: str, paper: Paper, dataset: "Dataset") -> keras.Model:
+    if dataset.task != "multiclass":
+        raise ValueError(
+            f"{spec} tells classes apart, but the task is {dataset.task}. Use cnn, or path/file.py:function."
+        )
+    make = {"wide_resnet": wide_resnet, "densenet": densenet}[paper.function]
+    return make(**paper.options, classes=dataset.outputs, adapt_to=dataset.x_train)
+
+
+def _adapt_to(dataset: "Dataset") -> np.ndarray | None:
+    return dataset.x_train if len(dataset.x_train) else None
 
 
 def _widths(spec: str, widths: str) -> tuple[int, ...]:
