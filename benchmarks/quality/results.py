@@ -1,0 +1,199 @@
+"""The two files that a comparison ends in: what was chosen on validation rows, and what that is worth on the test rows."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measuring import environment, interval
+
+from manyminima import deep_ensemble_equivalent
+from manyminima.calibrated import calibrated_nll
+from manyminima.equivalent import reference_curve
+from quality import peers
+from quality.ideas import CLOSE, EMA, IDEAS, SINGLE, Option
+from quality.problem import CACHE, EMA_NETS, EPOCHS, FINAL, NETS, NETS_TUNED, SEARCH, data, rows
+from quality.scoring import combined, on_validation, scores
+from quality.trails import missing
+
+__all__ = ["FROZEN", "SCORED", "freeze", "frozen", "score", "within"]
+
+RESULTS = Path(__file__).parents[1] / "results"
+FROZEN, SCORED = RESULTS / "quality_frozen.json", RESULTS / "quality.json"
+
+
+def frozen() -> dict[str, Any]:
+    """What has been chosen."""
+    if not FROZEN.exists():
+        raise FileNotFoundError(
+            f"'{FROZEN}' does not exist: nothing has been chosen yet, and the test rows wait for that. Run "
+            f"python -m quality search, then python -m quality freeze."
+        )
+    return json.loads(FROZEN.read_text())
+
+
+def freeze(seconds: float) -> None:
+    """Choose an option of each idea and a peak of each peer, by their mean calibrated NLL on validation rows."""
+    _check_unscored()
+    trained = {name: _is_trained(name) for name in (*IDEAS, *peers.PEERS)}
+    found = _each("validation", [name for name in trained if trained[name]], _chosen, seconds)
+    if found is None:
+        return
+    ideas = {name: found[name] for name in IDEAS if name in found}
+    about = {
+        "environment": environment(),
+        "epochs": EPOCHS,
+        "rows": data().contract["rows"],
+        "test_sha256": data().contract["test_sha256"],
+        "seeds": {name: [s[0], s[-1]] for name, s in _SEEDS.items()},
+        "left_out": [name for name in trained if not trained[name]],
+        "references": {
+            "nets": _reference(CLOSE, 4, NETS_TUNED),
+            "moving averages": _reference(IDEAS[EMA], 2, SEARCH),
+        },
+        "chosen": min(ideas, key=lambda name: ideas[name]["validation"][0]),
+    }
+    _write(FROZEN, {**about, "ideas": ideas, "peers": {name: found[name] for name in peers.PEERS if name in found}})
+    print(f"chosen: {about['chosen']}: {ideas[about['chosen']]['words']}")
+
+
+_SEEDS = {"search": SEARCH, "final": FINAL, "nets": NETS, "moving averages": EMA_NETS}
+
+
+def _is_trained(name: str) -> bool:
+    """Whether the search has come to all runs of an idea, or of a peer."""
+    if name in peers.PEERS:
+        return not peers.missing_peers([(name, peak, seed) for peak in peers.PEAKS for seed in SEARCH])
+    return not missing(trail for option in IDEAS[name] for seed in SEARCH for trail in option.trails(seed))
+
+
+def _chosen(name: str) -> dict[str, Any]:
+    """The option with the lowest mean calibrated NLL on the validation rows."""
+    if name in peers.PEERS:
+        tried = {peak: [_peer_on_validation(name, peak, seed) for seed in SEARCH] for peak in peers.PEAKS}
+        best = min(tried, key=lambda peak: np.mean(tried[peak]))
+        return {"peak": best, "tried": len(tried), "validation": _mean_and_error(tried[best])}
+    options = {option: on_validation(option, SEARCH) for option in dict.fromkeys(IDEAS[name])}
+    best = min(options, key=lambda option: np.mean(options[option]))
+    return {
+        "option": asdict(best),
+        "words": str(best),
+        "members": best.members,
+        "tried": len(options),
+        "validation": _mean_and_error(options[best]),
+    }
+
+
+def _reference(options: list[Option], size: int, seeds: range) -> dict[str, Any]:
+    """The option with the best ensembles of so many nets on the validation rows, so that the yardstick is a tuned one."""
+
+    def together(option: Option) -> float:
+        nets = np.stack([combined(option, seed, "val") for seed in seeds])
+        return (
+            reference_curve(rows("val")[1], nets, largest=size).calibrated_nll[-1]
+            if np.isfinite(nets).all()
+            else np.inf
+        )
+
+    return asdict(min(options, key=together))
+
+
+def _peer_on_validation(peer: str, peak: float, seed: int) -> float:
+    probs = peers.peer_probs(peer, peak, seed, "val")
+    return calibrated_nll(rows("val")[1], probs) if np.isfinite(probs).all() else float("inf")
+
+
+def _mean_and_error(values: list[float]) -> list[float]:
+    return [float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))]
+
+
+def score(seconds: float) -> None:
+    """Score what was chosen on the test rows, once, with intervals over seeds, reference nets and rows."""
+    choice = frozen()
+    _check_unscored()
+    if choice["test_sha256"] != data().contract["test_sha256"]:
+        raise ValueError("the test rows are not those of the day of the choice. Restore the data, or choose again.")
+    y = rows("test")[1]
+    option = {name: Option(**found["option"]) for name, found in choice["ideas"].items()}
+    references = {name: Option(**given) for name, given in choice["references"].items()}
+    nets = np.stack([combined(references["nets"], seed, "test") for seed in NETS])
+    averages = np.stack([combined(references["moving averages"], seed, "test") for seed in EMA_NETS])
+
+    def row(name: str) -> dict[str, Any]:
+        if name in peers.PEERS:
+            peak = choice["peers"][name]["peak"]
+            probs = np.stack(
+                [peers.peer_probs(name, peak, s, "test") for s in FINAL if peers.is_trained(name, peak, s)]
+            )
+        else:
+            probs = np.stack([combined(option[name], seed, "test") for seed in FINAL])
+        worth = [asdict(deep_ensemble_equivalent(y, probs, reference)) for reference in (nets, averages)]
+        return {"scores": scores(y, probs), "nets": worth[0], "moving averages": worth[1]}
+
+    ready = [name for name in option if not missing(t for s in FINAL for t in option[name].trails(s))]
+    found = _each("test", [*ready, *choice["peers"]], row, seconds)
+    if found is None:
+        return
+    curves = {n: reference_curve(y, r).calibrated_nll for n, r in (("nets", nets), ("moving averages", averages))}
+    about = {"environment": environment("torch", "torchensemble"), "curves": curves}
+    single = found[SINGLE]["scores"]
+    for entry in found.values():
+        entry["differences"] = {
+            metric: interval(np.subtract(values, single[metric][: len(values)]).tolist())
+            for metric, values in entry["scores"].items()
+        }
+        entry["means"] = {metric: interval(values) for metric, values in entry["scores"].items()}
+    for entry in found.values():
+        del entry["scores"]
+    _write(SCORED, {**choice, **about, "found": found})
+    print(f"scored: {SCORED}")
+
+
+def _each(kind: str, names: list[str], do: Callable[[str], dict], seconds: float) -> dict[str, Any] | None:
+    """Do it for each name, keeping what is done; None if the time was over before all were done."""
+    end, found = time.monotonic() + seconds, {}
+    for number, name in enumerate(names):
+        path = CACHE / kind / f"{re.sub('[^a-z0-9]+', '-', name)}.json"
+        if not path.exists():
+            if time.monotonic() > end:
+                print(f"{len(names) - number} of {len(names)} to go: call again")
+                return None
+            _write(path, do(name))
+        found[name] = json.loads(path.read_text())
+        print(f"{number + 1}/{len(names)}  {name}: {_short(found[name])}", flush=True)
+    return found
+
+
+def within(seconds: float, jobs: list[tuple[Callable, Any]]) -> None:
+    """Do one job after the other, and begin none after so many seconds."""
+    begin = time.monotonic()
+    for place, (do, what) in enumerate(jobs):
+        if time.monotonic() - begin > seconds:
+            print(f"{len(jobs) - place} of {len(jobs)} to go: call again")
+            return
+        do(what)
+        name = what[0] if isinstance(what, list) else what
+        print(f"{place + 1}/{len(jobs)}  {time.monotonic() - begin:.0f} s  {name}", flush=True)
+
+
+def _short(found: dict[str, Any]) -> str:
+    if "validation" in found:
+        return f"{found['validation'][0]:.4f} ± {found['validation'][1]:.4f}  {found.get('words', found.get('peak'))}"
+    return f"{np.mean(found['scores']['calibrated_nll']):.4f}  worth {found['nets']['value']:.1f} nets"
+
+
+def _check_unscored() -> None:
+    if SCORED.exists():
+        raise FileExistsError(
+            f"'{SCORED}' exists: the test rows have been looked at, and whatever is chosen now is no longer blind. Read "
+            f"it; to start all over, say so in the page and remove it with '{FROZEN}'."
+        )
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data, indent=1) + "\n")
