@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _MODULES = (
     "calibrate",
     "combine",
+    "compat",
     "datasets",
     "decomposition",
     "detection",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from manyminima import (
         calibrate,
         combine,
+        compat,
         datasets,
         decomposition,
         detection,

@@ -5,7 +5,7 @@ Only typer and rich are imported here, so that `--help` answers at once; a comma
 
 import typer
 
-from manyminima.cli import average, evaluate, report, show, study, train
+from manyminima.cli import average, evaluate, predict, report, show, study, train, verify
 
 __all__ = ["app", "main"]
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train, evaluate, report, average, study, show):
+for _command in (train, evaluate, predict, report, average, study, show, verify):
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-_SHOWN = (ValueError, TypeError, OSError, ImportError)
+_SHOWN = (ValueError, TypeError, OSError, ImportError, FloatingPointError)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

@@ -10,6 +10,7 @@ from manyminima.cli.fitting import CALIBRATE, COEFFICIENTS, check_fit
 from manyminima.cli.output import HTML, JSON, check_files, show
 
 _DATA = "Rows to judge on. Default: the test rows of the run's own data. Another source: all its rows."
+_TARGET = "The column with the labels in another table. Default: it is called as in the run's own."
 _AVERAGES = "Also what averages of the members' weights are worth beside averages of their predictions."
 
 
@@ -17,6 +18,7 @@ _AVERAGES = "Also what averages of the members' weights are worth beside average
 def command(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
     data: Annotated[str | None, typer.Option(help=_DATA)] = None,
+    target: Annotated[str | None, typer.Option(help=_TARGET)] = None,
     coefficients: Annotated[str | None, typer.Option(help=COEFFICIENTS)] = None,
     calibrate: Annotated[str | None, typer.Option(help=CALIBRATE)] = None,
     html: Annotated[Path | None, typer.Option(help=f"{HTML} Default: RUN/analysis/report.html.")] = None,
@@ -35,7 +37,7 @@ def command(
     from manyminima.cli import backend
 
     snapshots = mm.Snapshots(run)
-    rows = mm.datasets.evaluation_rows(snapshots.about["data"], data)
+    rows = mm.datasets.evaluation_rows(snapshots.about["data"], data, target=target)
     fits = coefficients is not None or calibrate is not None
     held_out = rows.dataset or (mm.datasets.run_dataset(snapshots.about["data"]) if fits else None)
     html, json = html or run / "analysis" / "report.html", json or run / "analysis" / "report.json"

@@ -32,6 +32,15 @@ class Progress:
         """Hear how many members there will be."""
         self._total = len(run["collect"])
 
+    def state(self) -> dict[str, Any]:
+        """Return how many members were told of."""
+        return {"count": self._count}
+
+    def take_up(self, run: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Go on counting, in a training that goes on."""
+        self.begin(run)
+        self._count = state["count"]
+
     def add(self, weights, step: int, *, epoch: float | None = None, logs: Mapping | None = None) -> None:
         """Say that a member was collected; nothing of it is kept."""
         self._count += 1

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manyminima import recipes
-from manyminima.cli.compiling import DATA, MODEL, OPTIMIZER, check_optimizer, compile_for
+from manyminima.cli import regime as regimes
+from manyminima.cli.compiling import DATA, DROP, MODEL, OPTIMIZER, TARGET, TASK
 from manyminima.cli.errors import plain_errors
-from manyminima.cli.output import check_writable
 from manyminima.cli.recipe_options import make_recipe, with_recipe_options
+from manyminima.cli.resuming import RESUME, check_out, greeting
 
 if TYPE_CHECKING:
+    from manyminima.cli.regime import Regime
     from manyminima.datasets import Dataset
+
+_OUT = "Directory of the run; never overwritten. Default: runs/DATA-MODEL-RECIPE."
 
 
 @plain_errors
@@ -22,14 +26,23 @@ def command(
     model: Annotated[str, typer.Option(help=MODEL)],
     recipe: Annotated[str, typer.Option(help=f"When to collect members: {', '.join(recipes.__all__)}.")],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")],
-    out: Annotated[Path, typer.Option(help="Directory of the run; never overwritten.")],
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows in a training step.")] = 32,
-    optimizer: Annotated[str, typer.Option(help=OPTIMIZER)] = "sgd",
+    out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help=RESUME)] = False,
+    batch_size: Annotated[int | None, typer.Option(min=1, help=regimes.BATCH_SIZE)] = None,
+    optimizer: Annotated[str | None, typer.Option(help=f"{OPTIMIZER} Default: its paper's; else sgd.")] = None,
     rate: Annotated[float | None, typer.Option(help="The optimizer's learning rate; default: Keras's.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0, help=regimes.DECAY)] = None,
+    augment: Annotated[str | None, typer.Option(help=regimes.AUGMENT)] = None,
+    cutout: Annotated[int, typer.Option(min=0, help=regimes.CUTOUT)] = 0,
+    label_smoothing: Annotated[float, typer.Option(min=0, max=0.99, help=regimes.SMOOTHING)] = 0.0,
+    precision: Annotated[str, typer.Option(help=regimes.PRECISION)] = "float32",
+    limit: Annotated[int | None, typer.Option(min=1, help=regimes.LIMIT)] = None,
     best: Annotated[str | None, typer.Option(help="Also keep the best single model by this log, as val_loss.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first weights and of the order of the rows.")] = 0,
     split_seed: Annotated[int, typer.Option(min=0, help="Of the split into training, validation and test.")] = 0,
-    task: Annotated[str, typer.Option(help="multiclass or regression.")] = "multiclass",
+    task: Annotated[str | None, typer.Option(help=TASK)] = None,
+    target: Annotated[str | None, typer.Option(help=TARGET)] = None,
+    drop: Annotated[list[str] | None, typer.Option(help=DROP)] = None,
     **recipe_options: Any,
 ) -> None:
     """Train a model once and keep the members that the recipe collects.
@@ -37,36 +50,38 @@ def command(
     Nothing is evaluated on the test rows: that is what [bold]manyminima evaluate[/bold] is for.
     """
     chosen = make_recipe(recipe, recipe_options)
-    check_optimizer(optimizer)
-    check_out(out)
+    regime = regimes.regime_for(
+        model,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        augment=augment,
+        cutout=cutout,
+        label_smoothing=label_smoothing,
+    )
+    regimes.check_precision(precision)
+    out = out or Path("runs") / "-".join(Path(part.partition(":")[0]).stem for part in (data, model, recipe))
+    found = check_out(out, resume)
+    if found is not None:
+        print(greeting(out, found))
     from manyminima import datasets
     from manyminima.cli import backend
 
-    dataset = datasets.load(data, task=task, seed=split_seed)
-    backend.choose()
+    backend.choose()  # before the data: Keras's own are loaded with Keras
+    dataset = datasets.load(data, target=target, drop=drop or (), task=task, seed=split_seed, limit=limit)
     import keras
 
-    from manyminima import zoo
-
     keras.utils.set_random_seed(seed)
-    network = zoo.build(model, dataset)
-    compile_for(network, dataset, optimizer, rate)
-    _fit(network, dataset, chosen, out, epochs=epochs, batch_size=batch_size, seed=seed, best=best)
+    network = regimes.build_in(precision, model, dataset)
+    regimes.compile_in(network, dataset, regime, rate)
+    _fit(network, dataset, chosen, out, epochs=epochs, regime=regime, seed=seed, best=best)
 
 
-def check_out(out: Path) -> None:
-    """Raise an OSError if nothing can be written there, or if a run is there already, before any work is done."""
-    if (out / "run.json").exists():
-        raise FileExistsError(
-            f"'{out}' already holds a run, which is never overwritten. Choose another --out, or delete it."
-        )
-    check_writable(out)
-
-
-def _fit(network, dataset: "Dataset", recipe, out: Path, *, epochs: int, batch_size: int, seed: int, best: str | None):
+def _fit(network, dataset: "Dataset", recipe, out: Path, *, epochs: int, regime: "Regime", seed: int, best: str | None):
     from rich.console import Console
 
     import manyminima as mm
+    from manyminima.cli.columns import shown_columns
     from manyminima.cli.progress import Progress
 
     console = Console()
@@ -75,17 +90,18 @@ def _fit(network, dataset: "Dataset", recipe, out: Path, *, epochs: int, batch_s
         f"{dataset.contract['source']}: {rows} rows · {network.name}: {network.count_params():,} parameters",
         soft_wrap=True,
     )
-    console.print(
-        f"{recipe} · {epochs} epochs of {-(-len(dataset.x_train) // batch_size)} steps", highlight=False, soft_wrap=True
-    )
+    batches = regimes.batches_in(dataset, regime, seed)
+    console.print(f"{recipe} · {epochs} epochs of {len(batches)} steps · {regime}", highlight=False, soft_wrap=True)
+    if "table" in dataset.contract:
+        console.print(shown_columns(dataset.contract))
     with Progress(console, epochs) as progress:
-        run = mm.Snapshots(out, data=dataset.contract)
+        run = mm.Snapshots(out, data=dataset.contract | {"training": regime.record})
         network.fit(
-            mm.datasets.Batches(dataset.x_train, dataset.y_train, batch_size, seed=seed),
-            validation_data=(dataset.x_val, dataset.y_val),
+            batches,
+            validation_data=regimes.validation_in(dataset, regime),
             epochs=epochs,
             shuffle=False,  # the order is that of Batches
             verbose=0,
-            callbacks=[mm.Collect(recipe, into=[run, progress], best=best), progress.callback],
+            callbacks=[mm.Collect(recipe, into=[run, progress], best=best, resume=True), progress.callback],
         )
     console.print(f"The run is in {out}. Next: [bold]manyminima evaluate {out}[/bold]", highlight=False, soft_wrap=True)

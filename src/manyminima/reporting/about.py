@@ -16,6 +16,7 @@ def lines(known: Mapping[str, Any]) -> list[tuple[str, str]]:
         "recipe": _call(known.get("recipe")),
         "length": _length(known.get("epochs"), known.get("steps_per_epoch")),
         "collected": _collected(known.get("collect")),
+        "not stored": _left_out(known.get("left_out")),
         "model": _model(known.get("model")),
         "data": _data(known.get("data")),
         "versions": _pairs(known.get("versions")),
@@ -41,6 +42,11 @@ def _collected(steps: Sequence[int] | None) -> str:
     return f"{len(steps)} members, after steps " + ", ".join(map(str, shown))
 
 
+def _left_out(steps: Sequence[Mapping[str, Any]] | None) -> str:
+    """What was due and came to nothing, since the training had diverged."""
+    return "; ".join(f"after step {left['step']}, {left['why']}" for left in steps or ())
+
+
 def _model(model: Mapping[str, Any] | None) -> str:
     if not model:
         return ""
@@ -50,11 +56,15 @@ def _model(model: Mapping[str, Any] | None) -> str:
 
 def _data(data: Mapping[str, Any] | None) -> str:
     """What the command line records of its data; whatever else a user has recorded is listed as it is."""
-    if not data or "rows" not in data:
+    if not data or not _are_counts(data.get("rows")):
         return _pairs(data)
     rows = ", ".join(f"{n:,} {part}" for part, n in data["rows"].items())
-    classes = f"{len(data['classes'])} classes" if data.get("classes") else None
+    classes = f"{len(data['classes'])} classes" if data.get("classes") and hasattr(data["classes"], "__len__") else None
     return _joined(f"{data.get('source', 'unnamed')}: {rows} rows", classes, data.get("split"))
+
+
+def _are_counts(rows: Any) -> bool:
+    return isinstance(rows, Mapping) and all(isinstance(n, int) for n in rows.values())
 
 
 def _pairs(values: Mapping[str, Any] | None) -> str:
