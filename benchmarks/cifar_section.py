@@ -18,7 +18,7 @@ def _one(result: dict) -> list[str]:
         f"{result['data']['source']}, {training['model']} in {training['precision']}, {training['epochs']} epochs of "
         f"{rows['train']:,} images, batch {training['batch_size']}, {training['optimizer']}, peak {training['peak']:g}, "
         f"weight decay {training['weight_decay']:g}, {training['augment']}; the single run has one cycle and the "
-        "same length; no tuning; the machine had other work to do.",
+        "same length; no tuning.",
         f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}, {rows['test']:,} test images.",
         "",
         "| | error, % | NLL, nats |",
