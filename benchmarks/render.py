@@ -11,6 +11,7 @@ import fault_sections
 import numpy as np
 import speed_sections as speed
 from measuring import interval, load, where
+from quality import page as quality
 
 HERE = Path(__file__).parent
 HEAD = """# What we measured
@@ -181,7 +182,7 @@ def by_seed(name: str, reference: str) -> list[str]:
 SPEED = (partial(speed.how_good, PREDICT_AIMS), speed.blobs, speed.mnist1d, speed.writing, speed.gpu)
 OTHERS = (overhead, averaging_overhead, prediction, average_from_disk, coefficients, fashion, fashion_averages)
 FAULTS = (fault_sections.faults, fault_sections.soak)
-SECTIONS = (*SPEED, *OTHERS, cifar_section.cifar, *FAULTS)
+SECTIONS = (*SPEED, *OTHERS, quality.section, cifar_section.cifar, *FAULTS)
 
 if __name__ == "__main__":
     (HERE / "README.md").write_text("\n".join([HEAD, *(line for section in SECTIONS for line in section())]))

@@ -72,7 +72,10 @@ def test_readings_are_moving_averages_of_every_fourth_step():
 def test_test_rows_wait_for_the_choice_and_are_scored_once(cache):
     with pytest.raises(FileNotFoundError, match="python -m quality freeze"):
         results.score(1)
-    results.FROZEN.write_text("{}")
+    results.FROZEN.write_text('{"references": null, "left_out": ["swa"]}')
+    with pytest.raises(ValueError, match="part of the ideas: 1 .* Run python -m quality search"):
+        results.score(1)
+    results.FROZEN.write_text('{"references": {}}')
     results.SCORED.write_text("{}")
     for command in (results.score, results.freeze):
         with pytest.raises(FileExistsError, match="remove it with"):

@@ -136,8 +136,10 @@ IDEAS: dict[str, list[Option]] = {
     "moving average along a cosine, one model": _one_model("cosine", FINE, EMAS),
     "checkpoints along a constant rate": _at_intervals("constant", _alone(FINE), ("newest",), _FIRSTS, _EVERYS),
     "moving averages along a constant rate": _at_intervals("constant", _alone(FINE), EMAS, _FIRSTS, _EVERYS),
-    "the same, of the last fifth": _at_intervals("constant", _alone(FINE), EMAS, (0.8,), (1, 2)),
-    "the same, coefficients fitted": _at_intervals(
+    "moving averages of the last fifth of a constant rate": _at_intervals(
+        "constant", _alone(FINE), EMAS, (0.8,), (1, 2)
+    ),
+    "members along a constant rate, coefficients fitted": _at_intervals(
         "constant", _alone(FINE), ("newest", "ema 0.98"), (0.3, 0.5), (2, 4), combine="fitted"
     ),
     "window means along a constant rate": _at_intervals(

@@ -9,6 +9,7 @@ from measuring import where
 __all__ = ["section", "write_table"]
 
 ROOT = Path(__file__).parents[2]
+FROZEN = ROOT / "benchmarks" / "results" / "quality_frozen.json"
 SCORED = ROOT / "benchmarks" / "results" / "quality.json"
 PAGE = ROOT / "docs" / "quality.md"
 _BEGIN, _END = "<!-- table: python -m quality page -->", "<!-- end of table -->"
@@ -35,13 +36,37 @@ def section() -> list[str]:
 
 
 def write_table() -> None:
-    """Put the table of all ideas into docs/quality.md, between its marks."""
-    result, text = json.loads(SCORED.read_text()), PAGE.read_text()
+    """Put the table of all ideas into docs/quality.md, between its marks; before the test rows are scored, that of validation."""
+    scored = SCORED.exists()
+    result, text = json.loads((SCORED if scored else FROZEN).read_text()), PAGE.read_text()
     before, after = text.split(_BEGIN)[0], text.split(_END)[1]
+    lines = (
+        [*_scored(result), f"{_verdict(result)} {where(result)}."]
+        if scored
+        else [*_validated(result), f"{where(result)}."]
+    )
+    PAGE.write_text("\n".join([before + _BEGIN, "", *lines, "", _END + after]))
+
+
+def _scored(result: dict[str, Any]) -> list[str]:
     every = {**result["ideas"], **result["peers"]}
     names = sorted(every, key=lambda name: (name not in result["found"], _order(result, every, name)))
-    lines = [*_curves(result), "", *_table(result, names), "", f"{_verdict(result)} {where(result)}."]
-    PAGE.write_text("\n".join([before + _BEGIN, "", *lines, "", _END + after]))
+    return [*_curves(result), "", *_table(result, names), ""]
+
+
+def _validated(result: dict[str, Any]) -> list[str]:
+    every = {**result["ideas"], **result["peers"]}
+    lines = ["| | models | calibrated NLL, validation rows | of so many options | chosen |", "|---|---|---|---|---|"]
+    for name in sorted(every, key=lambda name: every[name]["validation"][0]):
+        idea = every[name]
+        mean, error = idea["validation"]
+        words = idea["words"] if "words" in idea else f"peak {idea['peak']:g}"
+        lines.append(f"| {name} | {_models(idea, name)} | {mean:.4f} ± {error:.4f} | {idea['tried']} | {words} |")
+    return ["The test rows have not been scored yet.", "", *lines, ""]
+
+
+def _models(idea: dict[str, Any], name: str) -> str:
+    return str(idea["members"]) if "members" in idea else "5" if "5 cycles" in name else "6"
 
 
 def _order(result: dict[str, Any], every: dict[str, Any], name: str) -> float:
@@ -60,8 +85,7 @@ def _table(result: dict[str, Any], names: list[str]) -> list[str]:
 def _row(result: dict[str, Any], name: str) -> list[str]:
     idea = result["ideas"].get(name) or result["peers"][name]
     label = f"**{name}**" if name == result["chosen"] else name
-    models = str(idea["members"]) if "members" in idea else "5" if "5 cycles" in name else "6"
-    row, found = [label, models, f"{idea['validation'][0]:.4f}"], result["found"].get(name)
+    row, found = [label, _models(idea, name), f"{idea['validation'][0]:.4f}"], result["found"].get(name)
     if found is None:
         return [*row, *["–"] * (len(_HEAD) - len(row))]
     means, gap = found["means"], found["differences"]["calibrated_nll"]

@@ -33,7 +33,13 @@ def frozen() -> dict[str, Any]:
             f"'{FROZEN}' does not exist: nothing has been chosen yet, and the test rows wait for that. Run "
             f"python -m quality search, then python -m quality freeze."
         )
-    return json.loads(FROZEN.read_text())
+    found = json.loads(FROZEN.read_text())
+    if found["references"] is None:
+        raise ValueError(
+            f"'{FROZEN}' compares part of the ideas: {len(found['left_out'])} have not been trained yet, and the test rows wait "
+            f"for the whole choice. Run python -m quality search, then python -m quality freeze."
+        )
+    return found
 
 
 def freeze(seconds: float) -> None:
@@ -51,13 +57,17 @@ def freeze(seconds: float) -> None:
         "test_sha256": data().contract["test_sha256"],
         "seeds": {name: [s[0], s[-1]] for name, s in _SEEDS.items()},
         "left_out": [name for name in trained if not trained[name]],
-        "references": {
+        "references": None
+        if not all(trained.values()) or _left(CLOSE, NETS_TUNED)
+        else {
             "nets": _reference(CLOSE, 4, NETS_TUNED),
             "moving averages": _reference(IDEAS[EMA], 2, SEARCH),
         },
         "chosen": min(ideas, key=lambda name: ideas[name]["validation"][0]),
     }
     _write(FROZEN, {**about, "ideas": ideas, "peers": {name: found[name] for name in peers.PEERS if name in found}})
+    if about["references"] is None:
+        print(f"part of the search is to be done: {', '.join(about['left_out']) or 'reference nets'}")
     print(f"chosen: {about['chosen']}: {ideas[about['chosen']]['words']}")
 
 
@@ -68,7 +78,12 @@ def _is_trained(name: str) -> bool:
     """Whether the search has come to all runs of an idea, or of a peer."""
     if name in peers.PEERS:
         return not peers.missing_peers([(name, peak, seed) for peak in peers.PEAKS for seed in SEARCH])
-    return not missing(trail for option in IDEAS[name] for seed in SEARCH for trail in option.trails(seed))
+    return not _left(IDEAS[name], SEARCH)
+
+
+def _left(options: list[Option], seeds: range) -> list:
+    """What of these options has not been trained."""
+    return missing(trail for option in options for seed in seeds for trail in option.trails(seed))
 
 
 def _chosen(name: str) -> dict[str, Any]:
@@ -134,7 +149,7 @@ def score(seconds: float) -> None:
         worth = [asdict(deep_ensemble_equivalent(y, probs, reference)) for reference in (nets, averages)]
         return {"scores": scores(y, probs), "nets": worth[0], "moving averages": worth[1]}
 
-    ready = [name for name in option if not missing(t for s in FINAL for t in option[name].trails(s))]
+    ready = [name for name in option if not _left([option[name]], FINAL)]
     found = _each("test", [*ready, *choice["peers"]], row, seconds)
     if found is None:
         return

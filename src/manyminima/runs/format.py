@@ -31,7 +31,8 @@ from manyminima.runs.strict import LIMIT, parse, read_bytes
 FORMAT = 1
 MEMBER_NAME = re.compile(r"r([0-9]{3,})-s([0-9]{8,})\.safetensors")
 BEST = "best.safetensors"
-TEMPORARY_NAME = re.compile(r"\..+\.[0-9]+\.tmp")  # what a process that was killed leaves of a file it was writing
+# What a process that was killed leaves of a file it was writing: our name for it, and that of safetensors.
+TEMPORARY_NAME = re.compile(r"\..+\.[0-9]+\.tmp|\.tmp[0-9A-Za-z]{6}")
 
 Weights = Sequence[np.ndarray]
 

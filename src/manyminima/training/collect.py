@@ -64,6 +64,8 @@ class Collect(keras.callbacks.Callback):
         model.fit(x, y, epochs=60, callbacks=[mm.Collect(mm.recipes.snapshot(cycles=5, peak=0.1), into="runs/x")])
     """
 
+    _checks: type[Finite] = Finite
+
     def __init__(
         self,
         recipe: Recipe,
@@ -147,7 +149,7 @@ class Collect(keras.callbacks.Callback):
         self._claim(model, job.run)
         self._first_epoch, self._step, self._next_due = first_epoch, 0, job.next_due(0)
         self._collected: list[Member] = []
-        self._finite = Finite(model)
+        self._finite = self._checks(model)
         self._averages = averages.Averages(
             model, self.folds, job.total, self._validation_data, finite=self._finite, owner=self
         )

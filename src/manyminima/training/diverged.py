@@ -9,7 +9,7 @@ import numpy as np
 from manyminima.averaging.running import is_float
 from manyminima.runs.format import Weights
 
-__all__ = ["Finite", "diverged_line", "stopped_text"]
+__all__ = ["AsTheyAre", "Finite", "diverged_line", "stopped_text"]
 
 
 class Finite:
@@ -28,6 +28,14 @@ class Finite:
         for name, array, watched in zip(self._names, weights, self._watched, strict=True):
             if watched and not _finite(array):
                 return f"'{name}' holds {_counts(array)} among its {array.size:,} values"
+        return ""
+
+
+class AsTheyAre(Finite):
+    """For callers who judge the weights themselves: whatever is collected is stored."""
+
+    def problem(self, weights: Weights) -> str:
+        """Find none."""
         return ""
 
 

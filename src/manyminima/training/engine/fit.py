@@ -8,10 +8,17 @@ import numpy as np
 
 from manyminima.datasets.batches import Batches
 from manyminima.training.collect import Collect
+from manyminima.training.diverged import AsTheyAre
 from manyminima.training.engine.plan import Job
 from manyminima.training.engine.start import build, check_two, untouched_generators
 
 __all__ = ["fit_each"]
+
+
+class _CollectAll(Collect):
+    """Stores what a diverged replica holds: each has its members, and the caller says which have diverged."""
+
+    _checks = AsTheyAre
 
 
 def fit_each(
@@ -45,7 +52,7 @@ def fit_each(
                 epochs=job.epochs,
                 validation_data=job.validation_data,
                 verbose=0,
-                callbacks=[Collect(recipe, into=fold), _telling(progress, replica, job)],
+                callbacks=[_CollectAll(recipe, into=fold), _telling(progress, replica, job)],
             )
             models, histories = [*models, model][:1], [*histories, history.history]
     names = sorted(set.intersection(*map(set, histories)))
