@@ -228,6 +228,14 @@ def test_what_a_killed_process_leaves_is_noted(run):
     assert "note:" in RUN.invoke(app, ["verify", str(run)]).output
 
 
+@pytest.mark.parametrize("lose", [[], ["index.json"]], ids=["all", "killed before the index"])
+def test_a_run_that_has_just_begun_is_well(tmp_path, lose):
+    mm.Snapshots(tmp_path).begin({})
+    for name in lose:
+        (tmp_path / name).unlink()
+    assert inspect(tmp_path).problems == ()
+
+
 def test_a_run_that_is_being_written_is_well(tmp_path):
     run = mm.Snapshots(tmp_path / "run")
     run.add([np.zeros(3)], 1)

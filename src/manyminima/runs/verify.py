@@ -123,7 +123,7 @@ def _descriptions(folder: Path, files: dict[str, MemberFile | Exception]) -> _Kn
         problems.append(Problem("index.json", _kind(folder / "index.json"), f"{error} {how_to_rebuild(folder)}"))
     ids = Counter(file.about["run_id"] for file in files.values() if isinstance(file, MemberFile))
     others = [index["run_id"] if index else "", ids.most_common(1)[0][0] if ids else ""]
-    if run and others[0] == others[1] != run["run_id"]:
+    if run and others[0] and others[0] == others[1] != run["run_id"]:
         text = (
             f"'{folder / 'run.json'}' is of run {run['run_id'][:8]}, and the index and the members of {others[0][:8]}."
         )
