@@ -182,7 +182,7 @@ def test_a_whole_run_is_well(run):
     assert found.sound
     assert list(found.members) == mm.Snapshots(run).members
     result = RUN.invoke(app, ["verify", str(run)])
-    assert (result.exit_code, "All is well: 3 members are whole" in result.output) == (0, True)
+    assert (result.exit_code, "All is well: 3 whole members" in result.output) == (0, True)
 
 
 def test_several_problems_are_named_at_once(run):
@@ -254,7 +254,7 @@ def test_the_index_is_rebuilt_as_it_was(run, lose):
     before, weights, members = (run / "index.json").read_bytes(), list(mm.Snapshots(run)), mm.Snapshots(run).members
     lose(run / "index.json")
     result = RUN.invoke(app, ["verify", str(run), "--rebuild-index"])
-    assert (result.exit_code, "it names 3 members" in result.output) == (0, True)
+    assert (result.exit_code, "index.json, with 3 members" in result.output) == (0, True)
     assert (run / "index.json").read_bytes() == before
     assert mm.Snapshots(run).members == members
     for found, expected in zip(mm.Snapshots(run), weights, strict=True):

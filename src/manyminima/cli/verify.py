@@ -43,14 +43,19 @@ def _show(found, named: int | None) -> None:
 
     console = Console()
     if named is not None:
-        console.print(f"Wrote {found.path}/index.json: it names {named} members.", highlight=False, soft_wrap=True)
+        text = f"Wrote {Path(found.path) / 'index.json'}, with {_count(named, 'member')}."
+        console.print(text, highlight=False, soft_wrap=True)
     for note in found.notes:
         console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
     for problem in found.problems:
         console.print(Text(str(problem), style="red"), soft_wrap=True)
     size = sum(member.bytes for member in found.members) / 1e6
-    whole = f"{len(found.members)} members are whole ({size:,.2f} MB)"
+    whole = f"{_count(len(found.members), 'whole member')}, {size:,.2f} MB"
     if found.sound:
         console.print(Text(f"All is well: {whole}, each as its SHA-256 says.", style="green"), soft_wrap=True)
     else:
-        console.print(Text(f"{len(found.problems)} problems; {whole}.", style="red"), soft_wrap=True)
+        console.print(Text(f"{_count(len(found.problems), 'problem')}; {whole}.", style="red"), soft_wrap=True)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
