@@ -86,7 +86,7 @@ def test_scores_are_those_of_the_combined_prediction(name):
     probs = found(plain.predict_members(X_VAL))
     if y.ndim == 2 and name != "regression":
         y, probs = y.ravel(), np.stack([1 - probs.ravel(), probs.ravel()], -1)
-    np.testing.assert_allclose(scores[metric.__name__], metric(y, probs), rtol=1e-4)
+    np.testing.assert_allclose(scores[metric.__name__], metric(y, probs), rtol=1e-4, atol=1e-9)
 
 
 def test_other_members_go_back_to_the_mean():
