@@ -47,6 +47,17 @@ def test_models_of_one_architecture_have_one_signature(build):
     assert of(build()) == of(build()) is not None
 
 
+def test_the_average_that_a_step_takes_is_part_of_it():
+    def averaged(average, start=0):
+        return signature(small(), (X[:BATCH], Y[:BATCH]), False, (average.rule, average.every, start, None))
+
+    assert averaged(mm.Ema(0.9)) == averaged(mm.Ema(0.9)) is not None
+    others = [averaged(mm.Ema(0.8)), averaged(mm.Ema(0.9, every=2)), averaged(mm.Ema(0.9), 5), of(small(), driven=False)]
+    assert len({averaged(mm.Ema(0.9)), *others}) == 5
+    own = type("Own", (), {"__module__": "__main__"})()
+    assert signature(small(), (X[:BATCH], Y[:BATCH]), False, (own, 1, 0, None)) is None
+
+
 def test_the_rate_is_no_part_of_it():
     assert of(small(optimizer=optimizers.SGD(0.1))) == of(small(optimizer=optimizers.SGD(0.2)))
 
@@ -126,14 +137,15 @@ def test_where_configs_do_not_tell_there_is_none(build):
     assert of(build()) is None
 
 
-def test_a_step_that_is_known_is_not_traced_again(monkeypatch):
+@pytest.mark.parametrize("recipe", [SNAPSHOT, mm.recipes.ema(0.9)], ids=["schedule", "average"])
+def test_a_step_that_is_known_is_not_traced_again(recipe, monkeypatch):
     """And trains the same; also with another number of replicas, whose program is another."""
     monkeypatch.setattr(known, "_known", type(known._known)())
     options = {"build": model, "epochs": 2, "validation_data": (X[:30], Y[:30])}
-    first = together(SNAPSHOT, **options)
+    first = together(recipe, **options)
     traced, trace = [], together_.trace_step
     monkeypatch.setattr(together_, "trace_step", lambda *args: traced.append(1) or trace(*args))
-    again, three = together(SNAPSHOT, **options), together(SNAPSHOT, **options, replicas=3)
+    again, three = together(recipe, **options), together(recipe, **options, replicas=3)
     assert len(traced) == 1  # the smaller last batch of the program for three
     for ours, theirs in zip(again, first, strict=True):
         assert_same(ours, theirs)

@@ -65,14 +65,17 @@ def keep(step: Known) -> Known:
     return step
 
 
-def signature(model: keras.Model, batch: tuple, driven: bool) -> str | None:
+def signature(model: keras.Model, batch: tuple, driven: bool, average: tuple | None = None) -> str | None:
     """Return a text that two models share only if their training steps compute the same; None if configs do not tell.
 
     Args:
         model: compiled and built.
         batch: whose shapes and dtypes it is trained on.
         driven: whether the learning rate comes from outside.
+        average: that the step takes: its rule first, then what else tells one from another; None: there is none.
     """
+    if average is not None and not type(average[0]).__module__.startswith("manyminima."):
+        return None  # a rule of the user's own may compute what its repr does not tell
     parts = [*model._flatten_layers(), model.optimizer]
     if type(model) is not keras.Sequential or any(map(_changed, parts)):
         return None
@@ -83,7 +86,7 @@ def signature(model: keras.Model, batch: tuple, driven: bool) -> str | None:
     variables = [(v.shape, str(v.dtype), v.trainable) for v in model.variables]
     surroundings = (keras.config.floatx(), keras.config.epsilon(), sorted(jax.config.values.items(), key=str))
     begun = int(keras.ops.convert_to_numpy(model.optimizer._iterations))
-    told = json.dumps(config, sort_keys=True, default=repr), driven, begun, shapes, variables, surroundings
+    told = json.dumps(config, sort_keys=True, default=repr), driven, average, begun, shapes, variables, surroundings
     hasher = hashlib.sha256(repr(told).encode())
     for array in _constants(parts):
         hasher.update(array.tobytes())

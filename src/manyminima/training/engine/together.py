@@ -54,7 +54,7 @@ class Together:
         check_supported(model)
         self._folds, self._job, self._orders = folds, job, orders
         self._instep: InStep | None = None
-        signed = None if self._averages(folds) else known.signature(model, job.first_batch, orders.driven)
+        signed = known.signature(model, job.first_batch, orders.driven, self._average())
         step = known.recall(signed)
         metrics = None if step is None or job.validation_data is not None else step.metrics
         self._start = start(model, build_model, job.seeds, job.first_batch, self._follow, metrics)
@@ -69,15 +69,17 @@ class Together:
 
     def _follow(self, model: keras.Model) -> None:
         """Have an average that is taken after every step kept by the model's optimizer; the first one serves to read it."""
-        if self._averages(self._folds):
+        if self._average() is not None:
             fold = self._folds[0]
             instep = InStep(model, fold, round(fold.start * self._job.total), owner=self)
             self._instep = self._instep or instep
 
-    @staticmethod
-    def _averages(folds: Sequence[Any]) -> bool:
-        """Whether an average is taken inside the training step."""
-        return isinstance(folds[0], Average) and folds[0].every is not None
+    def _average(self) -> tuple | None:
+        """Return what the average that is taken inside the training step computes; None: there is none."""
+        fold = self._folds[0]
+        if not isinstance(fold, Average) or fold.every is None:
+            return None
+        return fold.rule, fold.every, round(fold.start * self._job.total), fold.averaged
 
     def train(self, progress: Callable[[int, int], Any]) -> tuple[keras.Model, dict[str, np.ndarray]]:
         """Return the first replica's model as it is at the end, and the history, (epochs, replicas, ...)."""
