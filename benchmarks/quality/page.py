@@ -112,9 +112,9 @@ def _verdict(result: dict[str, Any]) -> str:
 
 
 def _met(found: dict[str, Any], aim: float) -> str:
-    told = "met" if found["value"] >= aim else "not met"
-    sure = "" if found["low"] >= aim or found["high"] < aim else ", the interval has both sides"
-    return f"{told} ({_worth(found)}{sure})"
+    told, beyond = ("met", "below") if found["value"] >= aim else ("not met", "above")
+    sure = found["low"] >= aim or found["high"] < aim
+    return f"{told}, {_worth(found)}" + ("" if sure else f", not for certain: the interval reaches {beyond} {aim:g}")
 
 
 def _curves(result: dict[str, Any]) -> list[str]:
