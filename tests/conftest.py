@@ -15,6 +15,7 @@ _ARRAY_HALF = (
         "diversity",
         "equivalent",
         "metrics",
+        "reliability",
     ),
     *("mixtures", "plots", "reporting", "segmentation", "selection", "sharpness", "uncertainty", "weight_space"),
 )

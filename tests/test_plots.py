@@ -5,8 +5,8 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from manyminima import diversity, metrics, plots, selection
-from manyminima.plots import doubt
+from manyminima import diversity, metrics, plots, reliability, selection
+from manyminima.plots import drawing
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(3, size=30)
@@ -17,10 +17,14 @@ SCORES = {"equal": [0.9, 0.92, 0.93], "linear": [0.9, 0.91, 0.92], "exponential"
 DRAWN = {
     "averages": lambda ax=None: plots.averages([0.9, 0.88, 0.89], SCORES, SCORES, metrics.accuracy.facts, ax),
     "barrier": lambda ax=None: plots.barrier([0, 0.5, 1], [0.2, 0.9, 0.4], ax),
+    "confusion": lambda ax=None: plots.confusion(Y, P[0], ax),
     "correlation": lambda ax=None: plots.correlation(P, ax),
     "disagreement": lambda ax=None: plots.disagreement(P, ax),
     "forest": lambda ax=None: plots.forest(["a", "b"], [-1, 1], [-2, -1], [-0.5, 3], ax, label="NLL"),
+    "learning_curves": lambda ax=None: plots.learning_curves([1, 2], {"training": [0.9, 0.5]}, [2], ax),
     "learning_rate": lambda ax=None: plots.learning_rate(range(8), [0.2, 0.1] * 4, [4, 8], ax),
+    "predicted": lambda ax=None: plots.predicted([1.0, 2.0], [1.5, 1.0], ax, deviations=[0.1, 0.2]),
+    "reliability": lambda ax=None: plots.reliability(Y, P[0], ax),
     "risk_coverage": lambda ax=None: plots.risk_coverage([0.5, 1.0], [0.0, 0.1], ax),
     "score_by_size": lambda ax=None: plots.score_by_size(Y, P, metrics.nll, ax),
 }
@@ -144,18 +148,6 @@ def test_risk_and_coverage():
         plots.risk_coverage([0.5, 1.0], [0.1])
 
 
-def test_images():
-    figure = doubt.images(
-        [RNG.normal(size=(4, 4)), np.zeros((4, 4, 1)), RNG.uniform(size=(4, 4, 3))] * 3, list("abcdefghi")
-    )
-    shown = [ax for ax in figure.axes if ax.images]
-    assert [ax.get_title() for ax in shown] == list("abcdefghi")
-    assert {image.get_array().max() for ax in shown for image in ax.images} == {0.0, 1.0}
-    figure.savefig(io.BytesIO())
-    with pytest.raises(ValueError, match="expected one caption for each picture"):
-        doubt.images([np.zeros((4, 4))], [])
-
-
 def test_a_forest():
     ax = plots.forest(["a", "b", "c"], [-1, 0, 1], [-2, -1, 0.5], [-0.5, 1, 2], label="NLL")
     assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b", "c"]
@@ -164,3 +156,48 @@ def test_a_forest():
     assert len({line.get_color() for line in intervals}) == 3
     with pytest.raises(ValueError, match="expected a mean, a lower and an upper end for each name"):
         plots.forest(["a"], [1], [0, 1], [2])
+
+
+def test_learning_curves_leave_out_what_is_not_known():
+    ax = plots.learning_curves([1, 2, 3], {"training": [3, 2, 1], "validation": [np.nan, 2, 3]}, [3])
+    drawn = lines(ax)
+    np.testing.assert_array_equal(drawn["training"], [[1, 3], [2, 2], [3, 1]])
+    np.testing.assert_array_equal(drawn["validation"], [[2, 2], [3, 3]])
+    with pytest.raises(ValueError, match=r"the curves training \(1,\): expected one value for each point"):
+        plots.learning_curves([1, 2], {"training": [1]})
+
+
+def test_reliability_shows_the_bins():
+    found = reliability.bins(Y, P[0])
+    ax = plots.reliability(Y, P[0])
+    np.testing.assert_array_equal(ax.lines[1].get_xydata(), np.stack([found.confidence, found.accuracy], axis=-1))
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[0, 0], [1, 1]])
+
+
+def test_confusion_shows_shares_and_counts():
+    ax = plots.confusion([0, 0, 0, 1], np.eye(2)[[0, 0, 1, 1]], classes=["cat", "dog"])
+    np.testing.assert_allclose(ax.images[0].get_array(), [[2 / 3, 1 / 3], [0, 1]])
+    assert [text.get_text() for text in ax.texts] == ["2", "1", "1"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["cat", "dog"]
+    assert len(plots.confusion(Y, np.tile(np.eye(30)[0], (30, 1))).texts) == 0
+    with pytest.raises(ValueError, match=r"expected \(examples,\) and \(examples, classes\)"):
+        plots.confusion(Y[:3], P[0])
+    with pytest.raises(ValueError, match="there are 2 names: expected one for each class"):
+        plots.confusion(Y, P[0], classes=["a", "b"])
+
+
+def test_predictions_stand_over_their_labels():
+    ax = plots.predicted([1, 2, 4], [1.5, 1, 3])
+    drawn = lines(ax)
+    np.testing.assert_array_equal(drawn["one example"], [[1, 1.5], [2, 1], [4, 3]])
+    np.testing.assert_array_equal(drawn["right"], [[1, 1], [4, 4]])
+    assert len(ax.collections) == 0
+    with pytest.raises(ValueError, match=r"deviations \(1,\): expected one of each for each example"):
+        plots.predicted([1, 2], [1, 2], deviations=[1])
+
+
+def test_numbers_stand_out_from_their_cells():
+    for level in np.linspace(0, 1, 101):
+        light, dark = (level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4), 0.0
+        light, dark = (light, dark) if drawing.ink_on([level] * 3) == "black" else (1.0, light)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5

@@ -67,11 +67,13 @@ def test_page_stands_alone_and_escapes(tmp_path):
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
-    assert "http" not in re.sub(r"data:[^\"]+", "", page)
+    assert "http:" not in re.sub(r"data:[^\"]+", "", page)
     assert html.escape(result.verdict.headline) in page
     assert page.index(html.escape(result.verdict.headline)) < page.index("<table>")
     alts = re.findall(r'<img src="data:image/svg\+xml;base64,[^"]+" alt="([^"]+)"', page)
-    assert len(alts) == page.count("<img") == 5  # score by size in two metrics, rates, doubt, pairs
+    assert (
+        len(alts) == page.count("<img") == 8
+    )  # rates, score by size in two metrics, two of pairs, reliability, doubt, confusion
     assert "prefers-color-scheme: dark" in page
     assert "viewport" in page
 

@@ -14,6 +14,7 @@ from manyminima.comparison import results, running, showing, verdict
 from manyminima.comparison.methods import PEAKS, method_of, peaks_of
 from manyminima.comparison.results import paired
 from manyminima.comparison.store import Store
+from page_checks import problems, problems_of_page
 
 WINE = mm.datasets.load("wine")
 OPTIONS = {"epochs": 4, "seeds": 2, "peaks": (0.03, 0.1)}
@@ -195,7 +196,10 @@ def test_another_study_is_not_mixed_in(done, folder, tmp_path):
 def test_a_study_writes_files(done, tmp_path):
     page = done.to_html(tmp_path / "a" / "study.html").read_text()
     assert page.count("<img") == 4
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert problems_of_page(page) == []
+    assert problems(done._repr_html_()) == []
+    assert repr(done) == f"Study({len(done.rows)} methods, {done.about['seeds']} seeds: {done.headline!r})"
+    assert "http:" not in page.replace("http://www.w3.org", "")
     data = json.loads(done.to_json(tmp_path / "study.json").read_text())
     assert [row["name"] for row in data["rows"]] == [row.name for row in done.rows]
     assert done.headline in done._repr_html_()

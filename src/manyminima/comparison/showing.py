@@ -12,7 +12,8 @@ from rich.text import Text
 from manyminima import plots
 from manyminima.comparison import verdict
 from manyminima.comparison.results import Row
-from manyminima.reporting.page import Picture, render, svg
+from manyminima.reporting.drawing import Picture, svg
+from manyminima.reporting.page import render
 
 if TYPE_CHECKING:
     from manyminima.comparison.studying import Study
@@ -110,7 +111,9 @@ def _forest(study: "Study", metric: str) -> Picture:
         for row, d in zip(others, found, strict=True)
     )
     draw = partial(plots.forest, [row.name for row in others], *arrays, label=label)
-    return Picture(svg(draw), alt, f"{label}: each method minus the single run of the same seed, with 95% intervals.")
+    return Picture(
+        svg(draw), alt, f"{label}: each method minus the single run of the same seed, with 95% intervals.", inches=7.0
+    )
 
 
 def _facts(study: "Study") -> list[tuple[str, str]]:

@@ -64,6 +64,9 @@ class Study:
 
         return write_text(path, showing.page(self))
 
+    def __repr__(self) -> str:
+        return f"Study({len(self.rows)} methods, {self.about['seeds']} seeds: {self.headline!r})"
+
     def __str__(self) -> str:
         from manyminima.comparison import showing
         from manyminima.reporting.terminal import as_text

@@ -165,6 +165,11 @@ class Ensemble:
         how = f", {self.combination.label}" if self.combination else ""
         return f"Ensemble({len(self)} members of '{self.model.name}', {kinds}, {self.execution}{how})"
 
+    def _repr_html_(self) -> str:
+        from manyminima.reporting import notebook
+
+        return notebook.ensemble(self)
+
     # -- predicting --------------------------------------------------------------------------------------------------
 
     def predict_members(self, x: Any, *, batch_size: int | None = None) -> Any:

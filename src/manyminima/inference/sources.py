@@ -95,7 +95,8 @@ def _joined(abouts: list[dict[str, Any]], files: list[str]) -> dict[str, Any]:
         return abouts[0]
     members = [m for about in abouts for m in about["members"]]
     members = [{**m, "file": file} for m, file in zip(members, files, strict=True)]
-    return {**abouts[0], "path": ", ".join(about["path"] for about in abouts), "members": members}
+    first = {name: value for name, value in abouts[0].items() if name != "history"}
+    return {**first, "path": ", ".join(about["path"] for about in abouts), "members": members}
 
 
 def check(model: keras.Model, members: Members) -> Members:

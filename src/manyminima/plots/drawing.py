@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +23,12 @@ def prepared(ax: Axes | None, title: str, xlabel: str, ylabel: str, width: float
     ax.grid(axis="y", alpha=0.25, linewidth=0.6)
     ax.set_axisbelow(True)
     return ax
+
+
+def ink_on(colour: Any) -> str:
+    """Black or white, whichever stands out from a colour of (red, green, blue, ...) 0..1: by at least 4.5 to 1 (WCAG)."""
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return "black" if 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2] > 0.179 else "white"
 
 
 def whole_numbers(axis: Axis) -> None:

@@ -61,7 +61,7 @@ def size_curves(
     ax.plot(size, oldest, "s--", color=ORANGE, linewidth=1.4, markersize=4, label="oldest n combined")
     ax.plot(size, newest, "o-", color=BLUE, linewidth=1.8, markersize=4, label="newest n combined")
     whole_numbers(ax.xaxis)
-    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
+    ax.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, columnspacing=1)
     return ax
 
 

@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from manyminima.recipes.members import checkpoints
-from manyminima.recipes.plan import Plan, check_whole, peak_of
+from manyminima.recipes.plan import Plan, as_html, check_whole, peak_of
 from manyminima.when import At
 
 __all__ = ["ema", "lawa", "polyak", "swa"]
@@ -34,6 +34,8 @@ class swa:
     _: KW_ONLY
     every: int = 1
     low: float = 0.2
+
+    _repr_html_ = as_html
 
     def __post_init__(self):
         check_whole(self, "every")
@@ -74,6 +76,8 @@ class polyak:
 
     last: int = 10
 
+    _repr_html_ = as_html
+
     def __post_init__(self):
         check_whole(self, "last")
 
@@ -106,6 +110,8 @@ class ema:
     _: KW_ONLY
     every: int = 1
 
+    _repr_html_ = as_html
+
     def __post_init__(self):
         check_whole(self, "every")
         if not 0 <= self.decay < 1:
@@ -136,6 +142,8 @@ class lawa:
     """
 
     k: int
+
+    _repr_html_ = as_html
 
     def __post_init__(self):
         check_whole(self, "k")

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import Literal
 
-from manyminima.recipes.plan import Plan, check_whole, peak_of
+from manyminima.recipes.plan import Plan, as_html, check_whole, peak_of
 from manyminima.when import At
 
 __all__ = ["checkpoints", "cyclic", "fge", "snapshot"]
@@ -55,6 +55,8 @@ class snapshot:
     rate_multiplier: float = 1.0
     update: Literal["step", "epoch"] = "step"
 
+    _repr_html_ = as_html
+
     def __post_init__(self):
         check_whole(self, "cycles")
         if self.update not in ("step", "epoch"):
@@ -88,6 +90,8 @@ class checkpoints:
 
     every: int = 1
     last: int | None = None
+
+    _repr_html_ = as_html
 
     def __post_init__(self):
         check_whole(self, "every")
@@ -126,6 +130,8 @@ class cyclic:
     floor: float | None = None
     amplitude_multiplier: float = 1.0
     gamma: float = 1.0
+
+    _repr_html_ = as_html
 
     def __post_init__(self):
         check_whole(self, "cycles")
@@ -166,6 +172,8 @@ class fge:
     start: float = 0.8
     high: float = 0.5
     low: float = 0.005
+
+    _repr_html_ = as_html
 
     def __post_init__(self):
         check_whole(self, "cycles")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from numbers import Integral
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Plan", "Recipe", "check_whole", "peak_of"]
+__all__ = ["Plan", "Recipe", "as_html", "check_whole", "peak_of"]
 
 
 class Plan(NamedTuple):
@@ -36,3 +36,10 @@ def peak_of(recipe) -> float:
     if recipe.peak is None:
         raise ValueError(f"{recipe} has no peak: write peak=0.1 (Collect would take the optimizer's learning rate).")
     return recipe.peak
+
+
+def as_html(recipe) -> str:
+    """Return what notebooks show of a recipe: its parameters and its learning rate."""
+    from manyminima.reporting import notebook
+
+    return notebook.recipe(recipe)

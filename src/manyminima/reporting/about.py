@@ -18,10 +18,20 @@ def lines(known: Mapping[str, Any]) -> list[tuple[str, str]]:
         "collected": _collected(known.get("collect")),
         "not stored": _left_out(known.get("left_out")),
         "model": _model(known.get("model")),
+        "training": _training(known),
         "data": _data(known.get("data")),
         "versions": _pairs(known.get("versions")),
     }
     return [(name, str(text)) for name, text in facts.items() if text]
+
+
+def versions(known: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the run was made with, as pairs of a name and a version.
+
+    >>> versions({"versions": {"keras": "3.15.0", "backend": "jax"}})
+    [('keras', '3.15.0'), ('backend', 'jax')]
+    """
+    return [(str(name), str(value)) for name, value in (known.get("versions") or {}).items() if value is not None]
 
 
 def _call(recipe: Mapping[str, Any] | None) -> str:
@@ -52,6 +62,25 @@ def _model(model: Mapping[str, Any] | None) -> str:
         return ""
     parameters = model.get("parameters")
     return _joined(model.get("name"), None if parameters is None else f"{parameters:,} parameters")
+
+
+def _training(known: Mapping[str, Any]) -> str:
+    """The optimizer, and what the command line records of how it trained; what is off is left out."""
+    optimizer, data = known.get("optimizer") or {}, known.get("data")
+    driven = {"learning_rate"} if known.get("lr_curve") else set()
+    if not optimizer.get("use_ema"):
+        driven = {*driven, "use_ema", "ema_momentum"}
+    values = {name: value for name, value in optimizer.items() if name not in {"class", "name", *driven}}
+    arguments = ", ".join(f"{name}={_rounded(value)!r}" for name, value in values.items() if value)
+    regime = data.get("training") if isinstance(data, Mapping) else None
+    told = {name: value for name, value in regime.items() if name != "optimizer"} if isinstance(regime, Mapping) else {}
+    plain = {n: v for n, v in told.items() if v and v != "none" and isinstance(v, str | int | float)}
+    return _joined(f"{optimizer['class']}({arguments})" if optimizer.get("class") else None, _pairs(plain) or None)
+
+
+def _rounded(value: Any) -> Any:
+    """A number without the digits that single precision adds: 0.01 for 0.009999999776482582."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _data(data: Mapping[str, Any] | None) -> str:

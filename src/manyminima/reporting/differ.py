@@ -8,7 +8,7 @@ import numpy as np
 from manyminima import decomposition, diversity, weight_space
 from manyminima.arrays import Problem
 
-__all__ = ["matrix", "measures", "sentences", "weights"]
+__all__ = ["correlation", "matrix", "measures", "sentences", "weights"]
 
 _MOST_NUMBERS = 50_000_000  # of all members' weights: a second's work; more is left to whoever asks for it
 
@@ -74,3 +74,18 @@ def matrix(problem: Problem) -> tuple[tuple[float, ...], ...]:
     if len(problem.probs) == 1 or problem.task == "regression":
         return ()
     return tuple(map(tuple, diversity.disagreement_matrix(problem.probs).tolist()))
+
+
+def correlation(problem: Problem) -> tuple[tuple[float, ...], ...]:
+    """Correlation of each pair's probabilities, of regression of their errors; empty for one member, or where there is none."""
+    members = len(problem.probs)
+    if members == 1:
+        return ()
+    if problem.task != "regression":
+        found = diversity.softmax_correlation_matrix(problem.probs)
+    else:
+        errors = (problem.probs - problem.y).reshape(members, -1)
+        if np.any(np.ptp(errors, axis=1) == 0):
+            return ()
+        found = np.corrcoef(errors)
+    return tuple(map(tuple, found.tolist())) if np.all(np.isfinite(found)) else ()

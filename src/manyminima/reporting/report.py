@@ -12,7 +12,10 @@ from numpy.typing import ArrayLike
 from manyminima import combine, metrics, selection
 from manyminima.arrays import Problem, Task, as_problem
 from manyminima.combination import Combination
-from manyminima.reporting import differ, doubt, inputs, mixed, ways, words
+from manyminima.reporting import against, calibration, confusion, differ, doubt, inputs, mixed, ways, words
+from manyminima.reporting.against import Against
+from manyminima.reporting.calibration import Reliability
+from manyminima.reporting.confusion import Confusion
 from manyminima.reporting.doubt import Doubt
 from manyminima.reporting.files import json_data, write_text
 from manyminima.reporting.mixed import Mixed
@@ -47,10 +50,15 @@ class Report:
         diversity: How much members differ, by name of the measure; empty for one member. All examples count the same in it,
             but for `jensen_gap` and `variance`, which are differences of scores.
         disagreement: (members, members) share of examples on which two members differ; empty where `diversity` is.
+        correlation: (members, members) correlation of two members' probabilities, of regression of their errors; empty for one
+            member.
         by_size: Per metric of the verdict, the scores of the n "newest" and of the n "oldest" members combined.
         mixed: The combination that was given, and what it is worth here.
         ways: Every way to combine the members, fitted and chosen on validation rows, and what to ship; None without those.
         doubt: What the ensemble is unsure of, and what that is good for; None for regression.
+        reliability: Confidence against accuracy of the members' mean, and behind what was fitted; empty for regression.
+        confusion: What the mean takes the examples of each class for; None for regression.
+        against: Predictions against labels of a regression with one target; None for all else.
         averages: The scores of averages of weights and of predictions against n, if they were given.
         about: What was run, as far as known.
         images: The inputs of the least sure examples, where they are images; not part of the JSON.
@@ -70,6 +78,10 @@ class Report:
     mixed: Mixed | None = None
     ways: Ways | None = None
     doubt: Doubt | None = None
+    correlation: tuple[tuple[float, ...], ...] = ()
+    reliability: tuple[Reliability, ...] = ()
+    confusion: Confusion | None = None
+    against: Against | None = None
     averages: dict[str, Any] | None = None
     about: dict[str, Any] = field(default_factory=dict)
     images: tuple[np.ndarray, ...] = field(default=(), repr=False, compare=False)
@@ -100,6 +112,10 @@ class Report:
         from manyminima.reporting import page
 
         return write_text(path, page.whole(self))
+
+    def __repr__(self) -> str:
+        members = f"{len(self.members)} member{'' if len(self.members) == 1 else 's'}"
+        return f"Report({members}, {words.examples(self.examples, self.rows)}, {self.task}: {self.verdict.headline!r})"
 
     def __str__(self) -> str:
         from manyminima.reporting import terminal
@@ -174,8 +190,9 @@ def report(
     held_out = inputs.validation(validation, output)
     shipped = ways.compare(problem, *held_out, labels) if held_out else None
     mean = combine.mean(problem.probs)
+    names = inputs.classes(about)
     members = tuple(Member(label, scores(problem, one)) for label, one in zip(labels, problem.probs, strict=True))
-    found = doubt.look(problem, inputs.classes(about))
+    found = doubt.look(problem, names)
     return Report(
         verdict=judge(problem, mean, labels),
         task=problem.task,
@@ -187,10 +204,14 @@ def report(
         deviation=_over(members, _deviation) if len(members) > 1 else {},
         diversity={**differ.measures(problem), **differ.weights(run, len(labels))},
         disagreement=differ.matrix(problem),
+        correlation=differ.correlation(problem),
         by_size=_by_size(problem),
         mixed=mixed.score(combination, y, probs, problem) if combination else None,
         ways=shipped,
         doubt=found,
+        reliability=calibration.look(problem, mean, combination, shipped, y, probs),
+        confusion=confusion.look(problem, mean, names),
+        against=against.look(problem, mean),
         averages=averages,
         about=about,
         images=doubt.images_of(shown, found),

@@ -6,12 +6,13 @@ import numpy as np
 
 from manyminima.combination import short
 from manyminima.reporting import words
+from manyminima.reporting.confusion import Confusion
 from manyminima.reporting.doubt import Doubt
 from manyminima.reporting.mixed import Mixed
 from manyminima.reporting.report import Report
 from manyminima.reporting.ways import Way
 
-__all__ = ["TextTable", "coefficients", "doubts", "least_sure", "mixed_rows", "ship", "ways"]
+__all__ = ["TextTable", "coefficients", "confused", "doubts", "least_sure", "mixed_rows", "ship", "ways"]
 
 _AFTER = ("nll", "ece")
 _ANSWERED = 0.8
@@ -131,3 +132,14 @@ def least_sure(doubt: Doubt | None, most: int) -> TextTable | None:
     )
     head = ("", "label", "predicted", "with probability", "uncertainty, nats", "of that, members differ")
     return TextTable("The examples it is least sure of", head, rows)
+
+
+def confused(confusion: Confusion | None) -> TextTable | None:
+    """What is confused most often, where there are too many classes for a picture of all counts."""
+    if confusion is None or confusion.classes or not confusion.pairs:
+        return None
+    rows = tuple(
+        (f"{pair.label}, taken for {pair.predicted}", f"{pair.count:,.0f}", f"{pair.share:.1%}")
+        for pair in confusion.pairs
+    )
+    return TextTable("What it confuses most often", ("", "examples", "of the label's"), rows)

@@ -19,8 +19,9 @@ from safetensors.numpy import save_file
 
 from manyminima.runs.descriptions import read_run
 from manyminima.runs.format import FORMAT, Hasher, replacing
+from manyminima.runs.strict import check_folder, check_plain
 
-__all__ = ["Found", "kept", "look", "read", "write"]
+__all__ = ["Found", "history", "kept", "look", "read", "write"]
 
 _FILE = Path("resume", "state.safetensors")
 
@@ -132,6 +133,37 @@ def _outline(run: Path) -> dict[str, Any] | None:
     return None
 
 
+def history(run: Path) -> list[dict[str, Any]]:
+    """Return the logs of each epoch that the kept state knows, oldest first; [] if none can be read, as pictures do without.
+
+    Numbers only, and no arrays are read: {"epoch": how many had ended, "logs": by name, NaN and infinity as text}.
+    """
+    wrong = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+    with contextlib.suppress(OSError, SafetensorError, *wrong):
+        check_folder((run / _FILE).parent)
+        check_plain(run / _FILE)
+        with safe_open(run / _FILE, framework="numpy") as stored:
+            state = json.loads((stored.metadata() or {})["state"])
+        found, first = state["history"], state["first_epoch"]
+        logs = {name: [*map(_logged, values)] for name, values in found["logs"].items()}
+        return [
+            {
+                "epoch": epoch - first + 1,
+                "logs": {name: values[at] for name, values in logs.items() if values[at] is not None},
+            }
+            for at, epoch in enumerate(found["epoch"])
+        ]
+    return []
+
+
+def _logged(value: Any) -> float | str | None:
+    """Return a number as it may stand in JSON; None for what is none."""
+    if isinstance(value, dict):
+        value = value.get(_NUMBER)
+        return value if value in ("nan", "inf", "-inf") else None
+    return float(value) if type(value) in (int, float) and abs(value) < _LARGEST else None
+
+
 def _packed(value: Any, arrays: list[np.ndarray]) -> Any:
     """Return `value` as strict JSON, its arrays appended to `arrays`."""
     if isinstance(value, Mapping):
@@ -157,6 +189,7 @@ def _unpacked(value: Any, arrays: list[np.ndarray]) -> Any:
 
 
 _ARRAY, _NUMBER = "$array", "$number"
+_LARGEST = 1e300  # of a log: what is larger is damage, and no float for whole numbers
 
 
 def _hash(text: str, arrays: list[np.ndarray]) -> str:

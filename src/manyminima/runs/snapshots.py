@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from safetensors import SafetensorError
 
-from manyminima.runs import lock, tasks
+from manyminima.runs import lock, resume, tasks
 from manyminima.runs.behind import Behind, settle
 from manyminima.runs.claiming import claim, recordable
 from manyminima.runs.descriptions import how_to_rebuild, member_files, read_index, read_run, write_index
@@ -66,6 +66,11 @@ class Snapshots:
 
     def __repr__(self):
         return f"Snapshots({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        from manyminima.reporting import notebook
+
+        return notebook.snapshots(self)
 
     # -- writing: a fold ---------------------------------------------------------------------------------------------
 
@@ -268,14 +273,14 @@ class Snapshots:
             raise FileNotFoundError(f"'{self.path}' keeps no best model: collect with Collect(…, best=\"val_loss\").")
         return read_member(self.path, self.run["run_id"], BEST)
 
-    def problems(self) -> list[str]:
-        """Read every file and say what is wrong, one sentence for each damaged, missing or foreign one; [] if all is well."""
+    def problems(self, *, each: Callable[[list[Member]], Iterable[Member]] = iter) -> list[str]:
+        """Read every file, `each` telling how far that is, and say in a sentence what is wrong with it; [] if all is well."""
         found = []
         try:
             members = self.members
         except (ValueError, OSError) as error:
             return [str(error)]
-        for member in members:
+        for member in each(members):
             try:
                 self.read(member)
             except (ValueError, OSError) as error:
@@ -289,8 +294,9 @@ class Snapshots:
         kinds = {name: task and task.kind for name, task in tasks.from_json(run.get("tasks")).items()}
         run["task"] = kinds[""] if set(kinds) == {""} else kinds
         run["model"] = {k: v for k, v in (run.get("model") or {}).items() if k != "config"} or None
-        members, left_out = [asdict(m) for m in self.members], self.left_out
-        return {"path": str(self.path), **run, "members": members, **({"left_out": left_out} if left_out else {})}
+        more = {"left_out": self.left_out, "history": resume.history(self.path)}
+        found = {name: value for name, value in more.items() if value}
+        return {"path": str(self.path), **run, "members": [asdict(m) for m in self.members], **found}
 
 
 def _shape(array: np.ndarray) -> dict[str, Any]:
