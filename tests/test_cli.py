@@ -45,6 +45,8 @@ def python(code, **environment):
         ["predict", "--help"],
         ["average", "--help"],
         ["show", "--help"],
+        ["recipes", "--help"],
+        ["plot", "schedule", "--help"],
     ],
 )
 def test_help_imports_nothing_heavy(arguments):

@@ -173,7 +173,7 @@ def test_other_files_hold_the_same(trained, new, tmp_path, suffix):
 
 def test_json_is_one_object(trained, new, tmp_path):
     result = CliRunner().invoke(
-        app, ["predict", str(trained[0]), "--data", str(new), "--out", str(tmp_path / "a.csv"), "--json"]
+        app, ["predict", str(trained[0]), "--data", str(new), "--out", str(tmp_path / "a.csv"), "--json", "-"]
     )
     found = json.loads(result.stdout)
     assert found["rows"] == sum(found["classes"].values()) == 30

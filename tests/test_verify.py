@@ -200,7 +200,7 @@ def test_several_problems_are_named_at_once(run):
 
 def test_as_json(run):
     flip(run / SECOND, -1)
-    result = RUN.invoke(app, ["verify", str(run), "--json"])
+    result = RUN.invoke(app, ["verify", str(run), "--json", "-"])
     data = json.loads(result.stdout)
     assert (result.exit_code, data["sound"], len(data["members"])) == (1, False, 2)
     assert data["problems"][0]["file"] == SECOND

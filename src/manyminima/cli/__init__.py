@@ -5,7 +5,7 @@ Only typer and rich are imported here, so that `--help` answers at once; a comma
 
 import typer
 
-from manyminima.cli import average, evaluate, predict, report, show, study, train, verify
+from manyminima.cli import average, evaluate, plot, predict, recipes, report, show, study, train, verify
 
 __all__ = ["app", "main"]
 
@@ -13,12 +13,13 @@ app = typer.Typer(
     name="manyminima",
     help="Train once, get an ensemble: many models out of one training run, and one better prediction out of them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    epilog="Exit status: 0 all is well, 1 an error or a damaged run, 2 wrong usage, 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train, evaluate, predict, report, average, study, show, verify):
+for _command in (train, evaluate, predict, report, average, study, show, verify, recipes):
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
+app.add_typer(plot.app, name="plot")
 
 
 @app.callback(invoke_without_command=True)

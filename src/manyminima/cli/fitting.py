@@ -2,6 +2,8 @@
 
 import typer
 
+FITTED = ("uniform", "fitted", "greedy", "newest")
+CALIBRATES = ("none", "temperature", "isotonic")
 COEFFICIENTS = "How much of each member: uniform, fitted (lowest NLL), greedy (Caruana) or newest (the best k newest)."
 CALIBRATE = "How sure the combined prediction is made: none, temperature or isotonic."
 

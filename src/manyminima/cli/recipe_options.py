@@ -3,13 +3,13 @@
 import dataclasses
 import functools
 import inspect
-import re
 from collections.abc import Callable
 from typing import Annotated, Any, get_args
 
 import typer
 
 from manyminima import recipes
+from manyminima.cli.recipe_docs import fields, flag, meaning
 
 
 def with_recipe_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -33,14 +33,14 @@ def make_recipe(name: str, options: dict[str, Any]):
         raise typer.BadParameter(
             f"no recipe {name!r}. Expected one of {', '.join(recipes.__all__)}.", param_hint="--recipe"
         )
-    fields = _fields(name)
+    own = fields(name)
     given = {option: value for option, value in options.items() if value is not None}
-    if foreign := [_flag(option) for option in given if option not in fields]:
+    if foreign := [flag(option) for option in given if option not in own]:
         raise typer.BadParameter(
-            f"the recipe {name} does not take {' or '.join(foreign)}. It takes {', '.join(map(_flag, fields))}.",
+            f"the recipe {name} does not take {' or '.join(foreign)}. It takes {', '.join(map(flag, own))}.",
             param_hint="--recipe",
         )
-    needed = [_flag(f.name) for f in fields.values() if f.default is dataclasses.MISSING and f.name not in given]
+    needed = [flag(f.name) for f in own.values() if f.default is dataclasses.MISSING and f.name not in given]
     if needed:
         raise typer.BadParameter(
             f"the recipe {name} needs {' and '.join(needed)}, for example {needed[0]} 5.", param_hint="--recipe"
@@ -48,24 +48,25 @@ def make_recipe(name: str, options: dict[str, Any]):
     return getattr(recipes, name)(**given)
 
 
-def _fields(recipe: str) -> dict[str, dataclasses.Field]:
-    return {f.name: f for f in dataclasses.fields(getattr(recipes, recipe)) if f.init}
+def names() -> list[str]:
+    """Return the options of all recipes, as the parameters of `with_recipe_options` are called."""
+    return list(_takers())
 
 
 def _takers() -> dict[str, list[str]]:
     """Which recipes take each option; options of many recipes come first."""
     takers: dict[str, list[str]] = {}
     for recipe in recipes.__all__:
-        for option in _fields(recipe):
+        for option in fields(recipe):
             takers.setdefault(option, []).append(recipe)
     return dict(sorted(takers.items(), key=lambda item: -len(item[1])))
 
 
 def _parameter(name: str, takers: list[str]) -> inspect.Parameter:
-    annotation = _fields(takers[0])[name].type
+    annotation = fields(takers[0])[name].type
     plain = next((t for t in (*get_args(annotation), annotation) if t in (int, float)), str)
     text = _described(takers, name)
-    option = typer.Option(_flag(name), help=text, show_default=False, rich_help_panel="Options of the recipe")
+    option = typer.Option(flag(name), help=text, show_default=False, rich_help_panel="Options of the recipe")
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=None, annotation=Annotated[plain | None, option])
 
@@ -74,12 +75,5 @@ def _described(takers: list[str], name: str) -> str:
     """What the `Args` of each recipe say about an option; recipes that say the same are named together."""
     sayings: dict[str, list[str]] = {}
     for recipe in takers:
-        doc = inspect.getdoc(getattr(recipes, recipe)) or ""
-        found = re.search(rf"^ +{name}: (.*(?:\n {{6,}}.*)*)", doc, re.MULTILINE)
-        saying = re.sub(r"\s+", " ", found[1].replace("`", "").replace("None takes", "default:")) if found else "."
-        sayings.setdefault(saying.rstrip("."), []).append(recipe)
+        sayings.setdefault(meaning(recipe, name), []).append(recipe)
     return " ".join(f"[dim]{', '.join(who)}:[/dim] {saying}." for saying, who in sayings.items())
-
-
-def _flag(option: str) -> str:
-    return "--" + option.replace("_", "-")

@@ -6,14 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
+from manyminima.cli.completing import among
 from manyminima.cli.errors import plain_errors
-from manyminima.cli.fitting import CALIBRATE, COEFFICIENTS, check_fit
-from manyminima.cli.output import HTML, JSON, check_files, show
+from manyminima.cli.fitting import CALIBRATE, CALIBRATES, COEFFICIENTS, FITTED, check_fit
+from manyminima.cli.output import HTML, check_files, json_option, show
 
 _PROBS = "Members' probabilities: .npy of (members, examples, classes), or .npz with that array or one for each member."
 _LABELS = "Labels: .npy of (examples,), or .npz with that one array."
 _INPUTS = "Inputs of the same rows, .npy; where they are images, the least sure examples are shown."
 _VALIDATION = "The same for rows that are neither trained on nor reported on: to fit on, and to choose what to ship by."
+_KEYS = "verdict, members, ensemble, average, diversity, by_size, ways, doubt and more"
 _SHARE = (
     "Instead of separate validation rows: the share of the rows, drawn at random, that is fitted on and not reported."
 )
@@ -27,12 +29,12 @@ def command(
     validation_probs: Annotated[Path | None, typer.Option(help=_VALIDATION)] = None,
     validation_labels: Annotated[Path | None, typer.Option(help="Their labels.")] = None,
     validation_share: Annotated[float | None, typer.Option(help=_SHARE)] = None,
-    coefficients: Annotated[str | None, typer.Option(help=COEFFICIENTS)] = None,
-    calibrate: Annotated[str | None, typer.Option(help=CALIBRATE)] = None,
+    coefficients: Annotated[str | None, typer.Option(help=COEFFICIENTS, autocompletion=among(FITTED))] = None,
+    calibrate: Annotated[str | None, typer.Option(help=CALIBRATE, autocompletion=among(CALIBRATES))] = None,
     task: Annotated[str | None, typer.Option(help="multiclass, binary, multilabel or regression.")] = None,
     from_logits: Annotated[bool, typer.Option("--from-logits", help="The files hold logits.")] = False,
     html: Annotated[Path, typer.Option(help=HTML)] = Path("report.html"),
-    json: Annotated[Path, typer.Option(help=JSON)] = Path("report.json"),
+    json: Annotated[Path, json_option(_KEYS)] = Path("report.json"),
 ) -> None:
     """Report on members' predictions from PyTorch, scikit-learn or anything else that can write arrays.
 

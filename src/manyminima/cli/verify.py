@@ -6,14 +6,17 @@ from typing import Annotated
 import typer
 
 from manyminima.cli.errors import plain_errors
+from manyminima.cli.output import check_json, console_beside, json_option, write_json
+from manyminima.cli.waiting import watched
 
+_KEYS = "sound, problems (file, kind, text), members, notes, path, run_id"
 _REBUILD = "Write index.json anew from the members' files, then verify."
 
 
 @plain_errors
 def command(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")],
-    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    json: Annotated[Path | None, json_option(_KEYS)] = None,
     rebuild_index: Annotated[bool, typer.Option("--rebuild-index", help=_REBUILD)] = False,
 ) -> None:
     """Read every byte of a run, and name each file that is truncated, altered, missing, extra, renamed, foreign or a copy.
@@ -25,23 +28,18 @@ def command(
     from manyminima.runs.rebuild import rebuild_index as rebuild
     from manyminima.runs.verify import inspect
 
+    check_json(json)
     named = rebuild(run) if rebuild_index else None
-    found = inspect(run)
-    if json:
-        from manyminima.runs.format import json_text
-
-        typer.echo(json_text(found.to_dict()), nl=False)
-    else:
-        _show(found, None if named is None else len(named))
+    found = inspect(run, each=lambda files: watched(files, "reading"))
+    _show(console_beside(json), found, None if named is None else len(named))
+    write_json(found.to_dict(), json)
     if not found.sound:
         raise typer.Exit(1)
 
 
-def _show(found, named: int | None) -> None:
-    from rich.console import Console
+def _show(console, found, named: int | None) -> None:
     from rich.text import Text
 
-    console = Console()
     if named is not None:
         text = f"Wrote {Path(found.path) / 'index.json'}, with {_count(named, 'member')}."
         console.print(text, highlight=False, soft_wrap=True)

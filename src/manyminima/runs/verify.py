@@ -9,7 +9,7 @@ for problem in inspect("runs/x").problems:
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,15 +66,16 @@ class Inspection:
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, as `manyminima verify --json` prints it."""
+        """Return plain data, as `manyminima verify --json` writes it."""
         return {**asdict(self), "sound": self.sound}
 
 
-def inspect(path: str | os.PathLike) -> Inspection:
+def inspect(path: str | os.PathLike, *, each: Callable[[list], Iterable] = iter) -> Inspection:
     """Read every byte of a run, and say what is wrong with which file.
 
     Args:
         path: the run's directory. Nothing in it is changed, and it may be written to meanwhile.
+        each: goes through a list, and tells how far that is.
 
     Raises:
         FileNotFoundError: no run is there.
@@ -85,7 +86,7 @@ def inspect(path: str | os.PathLike) -> Inspection:
         read_run(folder)  # which says that no run is there
     files = {name: _opened(folder / name) for name in _names(folder)}
     known = _descriptions(folder, files)
-    judged = [_judge(_Place(folder, name, known), file, files) for name, file in files.items()]
+    judged = [_judge(_Place(folder, name, known), file, files) for name, file in each([*files.items()])]
     members = [found for found in judged if isinstance(found, Member)]
     problems = [*known.problems, *(found for found in judged if isinstance(found, Problem))]
     problems += [*_missing(folder, known.members, files), *_unlike_index(folder, known, members), *_state(folder)]

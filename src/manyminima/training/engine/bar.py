@@ -7,14 +7,19 @@ from typing import Any
 __all__ = ["bar", "telling"]
 
 
-def bar() -> Any:
-    """Return a rich bar on stderr, gone when its work is done: what is being done, its share, time taken and time left."""
+def bar(console: Any = None) -> Any:
+    """Return a rich bar, gone when its work is done: what is being done, its share, time taken and time left.
+
+    It is on stderr, or on the console on which lines are printed meanwhile.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     text = TextColumn("{task.description}")
     columns = (text, BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = console or Console(stderr=True)
+    watched = console.is_terminal or console.is_jupyter  # a file would get an empty line
+    return Progress(*columns, console=console, transient=True, disable=not watched)
 
 
 def telling(progress: Any) -> contextlib.AbstractContextManager[Callable[[int, int], Any]]:
