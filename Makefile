@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 # Two workers are what two cores carry; each keeps its kernels to one thread.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: demo test test-all test-jax test-torch test-tensorflow lint types doctest wheel bench clean help
+.PHONY: demo test test-all test-jax test-torch test-tensorflow lint types doctest docs gallery wheel bench clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -18,6 +18,10 @@ help:  ## list the targets
 
 .venv/all: .venv/jax
 	$(PIP) --editable '.[jax,torch,tensorflow,dev]'
+	@touch $@
+
+.venv/docs: .venv/jax
+	$(PIP) --editable '.[jax,docs]'
 	@touch $@
 
 .venv/bench: .venv/all
@@ -52,6 +56,12 @@ types: .venv/all  ## check types
 doctest: .venv/jax  ## run the examples in the docstrings
 	KERAS_BACKEND=jax $(BIN)/python -m pytest --doctest-modules src/manyminima -p no:randomly -q
 
+docs: .venv/docs  ## build the documentation site into site/, strictly, without the net
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+gallery: .venv/jax  ## draw the figures of the site's gallery anew
+	$(BIN)/python docs/gallery.py
+
 wheel: .venv/jax  ## build the wheel, and test the half that needs no Keras from it, in an empty folder
 	BIN=$(abspath $(BIN)) PYTHON=$(PYTHON) tests/wheel.sh
 
@@ -69,4 +79,4 @@ bench: .venv/bench  ## measure every claim in under 15 minutes, and render bench
 	$(BIN)/python benchmarks/render.py
 
 clean:  ## remove what this file made
-	rm -rf .venv build dist runs
+	rm -rf .venv build dist runs site

@@ -21,11 +21,11 @@ collect = mm.Collect(recipe)
 model.fit(data.x_train, data.y_train, epochs=100, verbose=0, callbacks=[collect])
 ensemble = mm.Ensemble(model, collect.members)
 
-figure = Figure(figsize=(11, 3.4), layout="constrained")
+figure = Figure(figsize=(14, 4), layout="constrained")
 left, right = figure.subplots(1, 2)
 curve = ensemble.about["lr_curve"]
 mm.plots.learning_rate(curve["steps"], curve["rates"], ensemble.about["collect"], ax=left)
 mm.plots.score_by_size(data.y_test, ensemble.predict_members(data.x_test), ax=right)
 IMAGE.parent.mkdir(parents=True, exist_ok=True)
-figure.savefig(IMAGE, dpi=110)
+figure.savefig(IMAGE, dpi=90)
 print(f"{IMAGE.name} is written")

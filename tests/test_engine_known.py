@@ -52,7 +52,12 @@ def test_the_average_that_a_step_takes_is_part_of_it():
         return signature(small(), (X[:BATCH], Y[:BATCH]), False, (average.rule, average.every, start, None))
 
     assert averaged(mm.Ema(0.9)) == averaged(mm.Ema(0.9)) is not None
-    others = [averaged(mm.Ema(0.8)), averaged(mm.Ema(0.9, every=2)), averaged(mm.Ema(0.9), 5), of(small(), driven=False)]
+    others = [
+        averaged(mm.Ema(0.8)),
+        averaged(mm.Ema(0.9, every=2)),
+        averaged(mm.Ema(0.9), 5),
+        of(small(), driven=False),
+    ]
     assert len({averaged(mm.Ema(0.9)), *others}) == 5
     own = type("Own", (), {"__module__": "__main__"})()
     assert signature(small(), (X[:BATCH], Y[:BATCH]), False, (own, 1, 0, None)) is None

@@ -20,7 +20,7 @@ __all__ = ["Soup", "greedy_soup"]
 class Soup(NamedTuple):
     """What a greedy soup came to.
 
-    Args:
+    Attributes:
         model: one Keras model with the mean of the chosen members' weights.
         members: the chosen members' places in the ensemble, in the order in which they were taken.
         score: of the soup on the data it was chosen by, which is no estimate of its score on others.
