@@ -45,6 +45,26 @@ def test_weights_of_classes_are_those_of_their_rows():
     assert np.abs(by_class[0][0] - plain[0][0]).max() > 1e-3
 
 
+def test_class_weight_is_that_of_fit():
+    weights = {0: 2.0, 2: 0.5}
+    found = together(LAST, build=small, class_weight=weights)
+    assert_members(of_replica(found, 1), alone(6, LAST, build=small, class_weight=weights)[0], ROUNDING)
+    assert_members(list(found), list(together(LAST, build=small, sample_weight=weights)))
+
+
+def test_weights_of_rows_and_of_classes_are_not_both_taken():
+    with pytest.raises(
+        ValueError, match=r"both given, and fit takes one of them\. .*sample_weight=weights \* np\.array"
+    ):
+        together(LAST, build=small, sample_weight=WEIGHTS, class_weight={0: 2.0})
+    with pytest.raises(ValueError, match="at the same time"):
+        small().fit(X, Y, sample_weight=WEIGHTS, class_weight={0: 2.0}, verbose=0)
+    with pytest.raises(TypeError, match=r"class_weight='balanced': expected a mapping .*class_weight=dict\(enumerate"):
+        together(LAST, build=small, class_weight="balanced")
+    balanced = dict(enumerate(len(Y) / (3 * np.bincount(Y))))
+    np.testing.assert_allclose(np.bincount(Y, row_weights(balanced, Y)), len(Y) / 3, rtol=1e-5)
+
+
 labels = st.lists(st.integers(0, 4), min_size=1, max_size=20)
 
 
@@ -65,8 +85,8 @@ def test_weights_of_classes_are_keras_own(labels, one_hot, data):
         (["much"] * len(Y), Y, r"'much'.*sample_weight=\{0: 1.0, 1: 5.0\}"),
         (WEIGHTS[:50], Y, r"different lengths: \[50, 100\]"),
         ({7: 2.0}, Y, r"classes \[7\], which the labels do not have: they have \[0, 1, 2\]. Leave them out"),
-        ({0: 2.0}, X[:, :1], "no class numbers.*Pass an array with one weight for each row"),
-        ({0: 2.0}, {"kind": Y}, "no class numbers.*Pass an array with one weight for each row"),
+        ({0: 2.0}, X[:, :1], "no class numbers.*Pass sample_weight, an array with one weight for each row"),
+        ({0: 2.0}, {"kind": Y}, "no class numbers.*Pass sample_weight, an array with one weight for each row"),
     ],
 )
 def test_weights_that_are_none(weights, y, message):

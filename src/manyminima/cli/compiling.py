@@ -4,27 +4,29 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from manyminima.datasets.sources import NAMES
+from manyminima.datasets.sources import NAMES as DATA_NAMES
 from manyminima.zoo.papers import NAMES as PAPERS
 
 if TYPE_CHECKING:
     from manyminima.datasets import Dataset
 
 DATA = (
-    f"{', '.join(NAMES)}, an .npz file with x_train, y_train (x_test, y_test) or x, y, a table: .csv, .parquet, or a folder or "
-    "archive of images, with a folder for each class."
+    f"{', '.join(DATA_NAMES)}, an .npz file with x_train, y_train (x_test, y_test) or x, y, a table: .csv, .parquet, or a "
+    "folder or archive of images, with a folder for each class."
 )
 TARGET = "The column of a table that is to be predicted."
 DROP = "A column of a table that is left out; can be given more than once."
 TASK = "multiclass or regression. Default: multiclass, and for a table what its target holds."
 MODEL = f"mlp, mlp:256,128, cnn, cnn1d, {PAPERS}, a .keras file, or path/file.py:function, called with (input_shape, classes)."
 OPTIMIZER = "sgd (momentum 0.9), nesterov (sgd that looks ahead), adam or adamw."
+MODELS = ("mlp", "cnn", "cnn1d", *PAPERS.split(", "))
 _OPTIMIZERS = {
     "sgd": ("SGD", {"momentum": 0.9}),
     "nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}),
     "adam": ("Adam", {}),
     "adamw": ("AdamW", {}),
 }
+OPTIMIZERS = tuple(_OPTIMIZERS)
 
 
 def check_optimizer(name: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from manyminima.cli.errors import plain_errors
-from manyminima.cli.output import check_writable
+from manyminima.cli.output import check_file, check_json, console_beside, json_option, write_json
 
 if TYPE_CHECKING:
     from manyminima.reporting.per_row import Summary
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _DATA = "Rows to predict: a table with the columns of the run's own, in any order, or inputs as .npy or .npz. No labels needed."
 _OUT = "Where the predictions go, one line for each row: .csv or .jsonl, written as rows come, or .npz."
 _UNKNOWN = "What to do with words that the training rows did not have: take them as unknown (other), or stop (error)."
-_JSON = "Print what is said at the end as JSON."
+_KEYS = "data, out, members, rows, classes, disputed, ignored, unknown, words, gaps"
 
 
 @plain_errors
@@ -23,7 +23,7 @@ def command(
     data: Annotated[Path, typer.Option(help=_DATA)],
     out: Annotated[Path, typer.Option(help=_OUT)],
     unknown: Annotated[str, typer.Option(help=_UNKNOWN)] = "other",
-    json: Annotated[bool, typer.Option("--json", help=_JSON)] = False,
+    json: Annotated[Path | None, json_option(_KEYS)] = None,
 ) -> None:
     """Predict new rows with all members of a run.
 
@@ -36,6 +36,7 @@ def command(
     if unknown not in ("other", "error"):
         raise typer.BadParameter(f"{unknown!r} is none of other, error.", param_hint="--unknown")
     _check(data, out)
+    check_json(json)
     import manyminima as mm
     from manyminima.cli import backend
     from manyminima.datasets.unlabelled import open_new_rows
@@ -45,29 +46,30 @@ def command(
     backend.choose()
     ensemble = mm.load(run)
     summary = _write(ensemble, rows, out, contract if isinstance(contract, dict) else {}, unknown)
-    _say(summary, rows, ensemble, data, out, json=json)
+    console = console_beside(json)
+    for line in _lines(summary, rows.ignored, ensemble, data, out):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    facts = {"data": str(data), "out": str(out), "members": len(ensemble), "ignored": list(rows.ignored)}
+    write_json(facts | vars(summary), json)
 
 
 def _check(data: Path, out: Path) -> None:
     from manyminima.reporting.row_files import check_suffix
 
     check_suffix(out)
-    if out.is_dir():
-        raise IsADirectoryError(f"'{out}' is a directory. Name a file in it: {out / 'predictions.csv'}.")
+    check_file(out, "--out", "predictions.csv")
     if out.exists() and out.resolve() == data.resolve():
         raise FileExistsError(f"'{out}' holds the rows to predict, and would be overwritten. Choose another --out.")
-    check_writable(out.parent)
 
 
 def _write(ensemble: Any, rows: Any, out: Path, contract: dict[str, Any], unknown: str) -> "Summary":
-    from rich.console import Console
-
     from manyminima import combine
+    from manyminima.cli.reading import reading
     from manyminima.reporting.per_row import Summary, per_row
     from manyminima.reporting.row_files import writing
 
     summary = Summary()
-    with Console(stderr=True).status("compiling ...") as status, writing(out) as add:
+    with reading("compiling") as told, writing(out) as add:
         for piece in rows.encoded(unknown):
             probs = ensemble.predict_members(piece.x)
             combined = (ensemble.combination or combine.mean)(probs)
@@ -75,22 +77,8 @@ def _write(ensemble: Any, rows: Any, out: Path, contract: dict[str, Any], unknow
             numbered = {"row": range(summary.rows + 1, summary.rows + len(combined) + 1)}
             add({**numbered, **{k: v for k, v in piece.carried.items() if k not in {"row", *columns}}, **columns})
             summary.add(columns, piece.unknown, piece.gaps)
-            status.update(f"{summary.rows:,} rows")
+            told(f"{summary.rows:,} rows", piece.share)
     return summary
-
-
-def _say(summary: "Summary", rows: Any, ensemble: Any, data: Path, out: Path, *, json: bool) -> None:
-    if json:
-        from manyminima.runs.format import json_text
-
-        facts = {"data": str(data), "out": str(out), "members": len(ensemble), "ignored": list(rows.ignored)}
-        typer.echo(json_text(facts | vars(summary)), nl=False)
-        return
-    from rich.console import Console
-
-    console = Console()
-    for line in _lines(summary, rows.ignored, ensemble, data, out):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _lines(summary: "Summary", ignored: Any, ensemble: Any, data: Path, out: Path) -> list[str]:

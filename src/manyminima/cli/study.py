@@ -5,9 +5,22 @@ from typing import Annotated
 
 import typer
 
-from manyminima.cli.compiling import DATA, DROP, MODEL, OPTIMIZER, TARGET, TASK, check_optimizer, compile_for
+from manyminima.cli.compiling import (
+    DATA,
+    DATA_NAMES,
+    DROP,
+    MODEL,
+    MODELS,
+    OPTIMIZER,
+    OPTIMIZERS,
+    TARGET,
+    TASK,
+    check_optimizer,
+    compile_for,
+)
+from manyminima.cli.completing import among
 from manyminima.cli.errors import plain_errors
-from manyminima.cli.output import check_writable, show
+from manyminima.cli.output import check_json, check_writable, json_option, show
 
 _RECIPES = (
     "What to compare, separated by commas, options behind a colon: snapshot:cycles=5,swa,ema:decay=0.99. One cosine run, a "
@@ -15,24 +28,26 @@ _RECIPES = (
 )
 _PEAKS = "Learning rates to choose from, on validation rows; by default three, those of the optimizer."
 _OUT = "Keeps what is done, the page and the numbers; the same command again goes on where it stopped."
+_KEYS = "headline, rows, sentences, notes, metric, about"
 _DEFAULT = "snapshot:cycles=5,swa,ema:decay=0.99,deep-ensemble:members=5"
 
 
 @plain_errors
 def command(
-    data: Annotated[str, typer.Option(help=DATA)],
-    model: Annotated[str, typer.Option(help=MODEL)],
+    data: Annotated[str, typer.Option(help=DATA, autocompletion=among(DATA_NAMES))],
+    model: Annotated[str, typer.Option(help=MODEL, autocompletion=among(MODELS))],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows: the budget of every method.")],
     recipes: Annotated[str, typer.Option(help=_RECIPES)] = _DEFAULT,
     seeds: Annotated[int, typer.Option(min=2, help="Runs of every method.")] = 20,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows in a training step.")] = 32,
-    optimizer: Annotated[str, typer.Option(help=OPTIMIZER)] = "sgd",
+    optimizer: Annotated[str, typer.Option(help=OPTIMIZER, autocompletion=among(OPTIMIZERS))] = "sgd",
     peaks: Annotated[str | None, typer.Option(help=_PEAKS)] = None,
     split_seed: Annotated[int, typer.Option(min=0, help="Of the split into training, validation and test.")] = 0,
     task: Annotated[str | None, typer.Option(help=TASK)] = None,
     target: Annotated[str | None, typer.Option(help=TARGET)] = None,
     drop: Annotated[list[str] | None, typer.Option(help=DROP)] = None,
     out: Annotated[Path, typer.Option(help=_OUT)] = Path("runs/study"),
+    json: Annotated[Path | None, json_option(_KEYS, "OUT/report.json")] = None,
 ) -> None:
     """Answer whether collecting many models helps here, with intervals over many seeds.
 
@@ -42,14 +57,17 @@ def command(
     rates = None if peaks is None else numbers(peaks)
     from manyminima import datasets
     from manyminima.cli import backend
+    from manyminima.cli.reading import reading
     from manyminima.comparison.methods import method_of
 
     chosen = separated(recipes)
     for text in chosen:
         method_of(text)
     check_writable(out)
-    dataset = datasets.load(data, target=target, drop=drop or (), task=task, seed=split_seed)
-    backend.choose()
+    check_json(json)
+    backend.choose()  # before the data: Keras's own are loaded with Keras
+    with reading() as told:
+        dataset = datasets.load(data, target=target, drop=drop or (), task=task, seed=split_seed, progress=told)
     import manyminima as mm
     from manyminima import zoo
 
@@ -71,7 +89,7 @@ def command(
             progress=progress,
         )
     )
-    show(study, "", html=out / "study.html", json=out / "report.json")
+    show(study, "", html=out / "study.html", json=json or out / "report.json")
 
 
 def separated(text: str) -> list[str]:

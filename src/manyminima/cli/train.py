@@ -1,35 +1,57 @@
 """`manyminima train`: one training run, many members on disk."""
 
+import inspect
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from manyminima import recipes
+from manyminima.cli import experiment as experiments
 from manyminima.cli import regime as regimes
-from manyminima.cli.compiling import DATA, DROP, MODEL, OPTIMIZER, TARGET, TASK
+from manyminima.cli.compiling import DATA, DATA_NAMES, DROP, MODEL, MODELS, OPTIMIZER, OPTIMIZERS, TARGET, TASK
+from manyminima.cli.completing import among
 from manyminima.cli.errors import plain_errors
+from manyminima.cli.output import check_json, console_beside, json_option, write_json
 from manyminima.cli.recipe_options import make_recipe, with_recipe_options
 from manyminima.cli.resuming import RESUME, check_out, greeting
 
 if TYPE_CHECKING:
-    from manyminima.cli.regime import Regime
-    from manyminima.datasets import Dataset
+    from rich.console import Console
 
+    from manyminima.datasets import Batches, Dataset
+
+_EXPERIMENT = (
+    "A TOML file with these options as keys, those of the recipe in a table \\[recipe]; options typed here come first."
+)
+_RECIPE = f"When to collect members: {', '.join(recipes.__all__)}; manyminima recipes tells of each."
+_OPTIMIZER = f"{OPTIMIZER} Default: its paper's; else sgd."
 _OUT = "Directory of the run; never overwritten. Default: runs/DATA-MODEL-RECIPE."
+_KEYS = "what manyminima show has, without repeat and problems"
+
+
+def _from_file(ctx: typer.Context, experiment: Path | None) -> Path | None:
+    """Take what the options have where they are not typed out of a file."""
+    if experiment is not None:
+        ctx.default_map = experiments.read(experiment, inspect.signature(command))
+    return experiment
 
 
 @plain_errors
 @with_recipe_options
 def command(
-    data: Annotated[str, typer.Option(help=DATA)],
-    model: Annotated[str, typer.Option(help=MODEL)],
-    recipe: Annotated[str, typer.Option(help=f"When to collect members: {', '.join(recipes.__all__)}.")],
+    ctx: typer.Context,
+    data: Annotated[str, typer.Option(help=DATA, autocompletion=among(DATA_NAMES))],
+    model: Annotated[str, typer.Option(help=MODEL, autocompletion=among(MODELS))],
+    recipe: Annotated[str, typer.Option(help=_RECIPE, autocompletion=among(recipes.__all__))],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")],
+    experiment: Annotated[Path | None, typer.Argument(help=_EXPERIMENT, callback=_from_file, is_eager=True)] = None,
     out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
     resume: Annotated[bool, typer.Option("--resume", help=RESUME)] = False,
     batch_size: Annotated[int | None, typer.Option(min=1, help=regimes.BATCH_SIZE)] = None,
-    optimizer: Annotated[str | None, typer.Option(help=f"{OPTIMIZER} Default: its paper's; else sgd.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help=_OPTIMIZER, autocompletion=among(OPTIMIZERS))] = None,
     rate: Annotated[float | None, typer.Option(help="The optimizer's learning rate; default: Keras's.")] = None,
     weight_decay: Annotated[float | None, typer.Option(min=0, help=regimes.DECAY)] = None,
     augment: Annotated[str | None, typer.Option(help=regimes.AUGMENT)] = None,
@@ -43,13 +65,16 @@ def command(
     task: Annotated[str | None, typer.Option(help=TASK)] = None,
     target: Annotated[str | None, typer.Option(help=TARGET)] = None,
     drop: Annotated[list[str] | None, typer.Option(help=DROP)] = None,
+    json: Annotated[Path | None, json_option(_KEYS)] = None,
     **recipe_options: Any,
 ) -> None:
     """Train a model once and keep the members that the recipe collects.
 
     Nothing is evaluated on the test rows: that is what [bold]manyminima evaluate[/bold] is for.
+
+    Example: manyminima train --data digits --model mlp --recipe snapshot --cycles 5 --peak 0.1 --epochs 60 --out runs/x
     """
-    chosen = make_recipe(recipe, recipe_options)
+    chosen = make_recipe(recipe, experiments.without_overruled(ctx, recipe_options))
     regime = regimes.regime_for(
         model,
         batch_size=batch_size,
@@ -60,48 +85,63 @@ def command(
         label_smoothing=label_smoothing,
     )
     regimes.check_precision(precision)
+    check_json(json)
     out = out or Path("runs") / "-".join(Path(part.partition(":")[0]).stem for part in (data, model, recipe))
-    found = check_out(out, resume)
+    found, console = check_out(out, resume), console_beside(json)
     if found is not None:
-        print(greeting(out, found))
+        console.print(greeting(out, found), highlight=False, markup=False, soft_wrap=True)
     from manyminima import datasets
     from manyminima.cli import backend
+    from manyminima.cli.reading import reading
 
     backend.choose()  # before the data: Keras's own are loaded with Keras
-    dataset = datasets.load(data, target=target, drop=drop or (), task=task, seed=split_seed, limit=limit)
+    with reading() as told:
+        dataset = datasets.load(
+            data, target=target, drop=drop or (), task=task, seed=split_seed, limit=limit, progress=told
+        )
     import keras
+
+    import manyminima as mm
 
     keras.utils.set_random_seed(seed)
     network = regimes.build_in(precision, model, dataset)
     regimes.compile_in(network, dataset, regime, rate)
-    _fit(network, dataset, chosen, out, epochs=epochs, regime=regime, seed=seed, best=best)
+    training = {"training": {**regime.record, "options": experiments.asked_for(ctx, command)}}
+    run = mm.Snapshots(out, data=dataset.contract | training)
+    batches = regimes.batches_in(dataset, regime, seed)
+    _say_what(console, network, dataset, f"{chosen} · {epochs} epochs of {len(batches)} steps · {regime}")
+    collect = partial(mm.Collect, chosen, best=best, resume=True)
+    _fit(console, network, batches, regimes.validation_in(dataset, regime), epochs, lambda told: collect([run, told]))
+    console.print(f"The run is in {out}. Next: [bold]manyminima evaluate {out}[/bold]", highlight=False, soft_wrap=True)
+    if json is not None:
+        write_json(mm.Snapshots(out).about, json)
 
 
-def _fit(network, dataset: "Dataset", recipe, out: Path, *, epochs: int, regime: "Regime", seed: int, best: str | None):
-    from rich.console import Console
-
-    import manyminima as mm
+def _say_what(console: "Console", network, dataset: "Dataset", how: str) -> None:
     from manyminima.cli.columns import shown_columns
-    from manyminima.cli.progress import Progress
 
-    console = Console()
     rows = ", ".join(f"{n:,} {part}" for part, n in dataset.contract["rows"].items())
     console.print(
         f"{dataset.contract['source']}: {rows} rows · {network.name}: {network.count_params():,} parameters",
         soft_wrap=True,
     )
-    batches = regimes.batches_in(dataset, regime, seed)
-    console.print(f"{recipe} · {epochs} epochs of {len(batches)} steps · {regime}", highlight=False, soft_wrap=True)
+    console.print(how, highlight=False, soft_wrap=True)
     if "table" in dataset.contract:
         console.print(shown_columns(dataset.contract))
+
+
+def _fit(
+    console: "Console", network, batches: "Batches", validation, epochs: int, collect: Callable[[Any], Any]
+) -> None:
+    """Train, and show how far that is; `collect` makes the callback that tells of members, too."""
+    from manyminima.cli.progress import Progress
+
     with Progress(console, epochs) as progress:
-        run = mm.Snapshots(out, data=dataset.contract | {"training": regime.record})
         network.fit(
             batches,
-            validation_data=regimes.validation_in(dataset, regime),
+            validation_data=validation,
             epochs=epochs,
             shuffle=False,  # the order is that of Batches
             verbose=0,
-            callbacks=[mm.Collect(recipe, into=[run, progress], best=best, resume=True), progress.callback],
+            callbacks=[collect(progress), progress.callback],
         )
-    console.print(f"The run is in {out}. Next: [bold]manyminima evaluate {out}[/bold]", highlight=False, soft_wrap=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from manyminima.datasets.records import Table, rows_at_once
+from manyminima.datasets.records import Piece, Table, rows_at_once
 
 
 def open_arrow(path: Path) -> Table:
@@ -32,26 +32,28 @@ def open_arrow(path: Path) -> Table:
     return Table(path, names, lambda wanted: _columns(path, batches, [names[place] for place in wanted], len(names)))
 
 
-def _columns(path: Path, batches: Any, wanted: Sequence[str], width: int) -> Iterator[list[Sequence[str]]]:
+def _columns(path: Path, batches: Any, wanted: Sequence[str], width: int) -> Iterator[Piece]:
     import pyarrow
 
     try:
-        for batch in batches(path, wanted, rows_at_once(width)):
-            yield [_cells(batch.column(place), name, path) for place, name in enumerate(wanted)]
+        for batch, share in batches(path, wanted, rows_at_once(width)):
+            yield Piece([_cells(batch.column(place), name, path) for place, name in enumerate(wanted)], share)
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"'{path}' is damaged ({_first_line(error)}). Copy or write it again.") from error
 
 
-def _parquet_batches(path: Path, wanted: Sequence[str], size: int) -> Iterator[Any]:
+def _parquet_batches(path: Path, wanted: Sequence[str], size: int) -> Iterator[tuple[Any, float]]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
+        done = 0
         for batch in file.iter_batches(batch_size=size, columns=list(wanted)):
             if batch.num_rows:
-                yield batch.select(list(wanted))
+                done += batch.num_rows
+                yield batch.select(list(wanted)), done / file.metadata.num_rows
 
 
-def _arrow_batches(path: Path, wanted: Sequence[str], size: int) -> Iterator[Any]:
+def _arrow_batches(path: Path, wanted: Sequence[str], size: int) -> Iterator[tuple[Any, float]]:
     import pyarrow
     from pyarrow import ipc
 
@@ -60,7 +62,8 @@ def _arrow_batches(path: Path, wanted: Sequence[str], size: int) -> Iterator[Any
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number).select(list(wanted))
             for first in range(0, batch.num_rows, size):
-                yield batch.slice(first, size)
+                share = min(1.0, (first + size) / batch.num_rows)
+                yield batch.slice(first, size), (number + share) / reader.num_record_batches
 
 
 def _cells(column: Any, name: str, path: Path) -> list[str]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,7 @@ class Column:
             ValueError: text in a column of numbers, or a number that is infinite or too large for float32.
         """
         if self.kind == "category":
-            codes = self._codes
-            return np.array([codes.get(cell, 0) for cell in cells], np.float32)
+            return np.fromiter(map(self._codes.get, cells, repeat(0)), np.float32, len(cells))
         found = numbers(cells) if self.kind == "number" else _truths(cells)
         if found is None:
             fits = _is_number if self.kind == "number" else _is_truth
@@ -91,9 +91,8 @@ class Column:
 
     def unknown(self, cells: Sequence[str]) -> Counter[str]:
         """Count the words that the vocabulary does not have."""
-        known = self._codes
-        words = (cell for cell in cells if cell and cell not in known)
-        return Counter(words if self.kind == "category" else ())
+        strange = set(cells) - self._codes.keys() - {""} if self.kind == "category" else ()
+        return Counter(filter(strange.__contains__, cells) if strange else ())
 
     def fitted(self, values: np.ndarray, path: Any) -> "Column":
         """Return the column with the median and the variance of these numbers, (rows,) with NaN where one is missing."""
@@ -127,10 +126,13 @@ def numbers(cells: Sequence[str]) -> np.ndarray | None:
     True
     """
     try:
-        found = np.array([float(cell) if cell else math.nan for cell in cells])
-    except ValueError:
-        return None
-    return None if any("_" in cell for cell in cells) else found
+        found = np.fromiter(map(float, cells), np.float64, len(cells))
+    except ValueError:  # an empty cell, or text
+        try:
+            found = np.array([float(cell) if cell else math.nan for cell in cells])
+        except ValueError:
+            return None
+    return None if "_" in " ".join(cells) else found  # which `float` passes over
 
 
 def _is_number(word: str) -> bool:
@@ -165,19 +167,21 @@ class Tally:
 
     def add(self, cells: Sequence[str], rows: np.ndarray) -> None:
         """Take in cells of training rows, and the numbers of these rows."""
-        counts = Counter(cells)
-        self._rows += len(cells)
-        self._missing += counts[""]
         found = numbers(cells)
+        self._rows += len(cells)
+        self._missing += cells.count("")
+        if found is not None:
+            self._numeric += len(cells) - cells.count("")
+            self._count_up(found, rows)
+            if self._words is None:  # nothing is left to be learnt from numbers
+                return
+        counts = Counter(cells)
         if found is None:
             text = {word for word in counts if word and not _is_number(word)}
             first = next(i for i, cell in enumerate(cells) if cell in text)
             self._text = self._text or (int(rows[first]), cells[first])
             self._counting = False
             self._numeric += sum(n for word, n in counts.items() if word and word not in text)
-        else:
-            self._numeric += len(cells) - counts[""]
-            self._count_up(found, rows)
         if self._words is not None:
             self._words.update(counts)
             if len(self._words) > (_COUNTED_WORDS if self._text else _COUNTED_NUMBERS):

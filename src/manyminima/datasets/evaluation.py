@@ -1,6 +1,6 @@
 """From a run's contract back to its data: its own test rows, or other rows that fit it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,8 @@ from manyminima.datasets.sources import file_hash
 
 __all__ = ["Rows", "evaluation_rows", "run_dataset", "training_inputs"]
 
+Progress = Callable[[str, float], Any] | None
+
 
 class Rows(NamedTuple):
     """Inputs and labels to evaluate on, in words what they are, and the data of which they are the test part, if they are."""
@@ -26,7 +28,11 @@ class Rows(NamedTuple):
 
 
 def evaluation_rows(
-    contract: dict[str, Any] | None, source: str | Path | None = None, *, target: str | None = None
+    contract: dict[str, Any] | None,
+    source: str | Path | None = None,
+    *,
+    target: str | None = None,
+    progress: Progress = None,
 ) -> Rows:
     """Return the rows that a run may be judged on: its own test rows, or all rows of another source.
 
@@ -34,6 +40,7 @@ def evaluation_rows(
         contract: what the run keeps about its data, or None if it keeps nothing.
         source: a name or file; None, the run's own source, or a copy of its file give the run's test rows.
         target: the column with the labels in another table; None: it is called as in the run's own.
+        progress: while a table is read, called with what is being done, and the share of it that is, 0..1.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -43,12 +50,12 @@ def evaluation_rows(
     if source is None and not contract:
         raise ValueError("the run does not say which data it was trained on. Name some: --data file.npz.")
     if contract and (source is None or str(source) in (contract["source"], contract.get("name"))):
-        return _own_rows(contract)
+        return _own_rows(contract, None, progress)
     if is_table(source or "") or (contract and "table" in contract):
-        return _table_rows(contract, Path(source or ""), target)
+        return _table_rows(contract, Path(source or ""), target, progress)
     raw = loading.read(source or "")
     if contract and raw.sha256 and raw.sha256 == contract["sha256"]:
-        return _own_rows(contract, source)
+        return _own_rows(contract, source, progress)
     parts = [checked(*xy, task=(contract or {}).get("task", TASKS[0]), part=p) for p, xy in raw.parts.items()]
     x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     if contract:
@@ -56,15 +63,15 @@ def evaluation_rows(
     return Rows(x, y, f"all {len(x):,} rows of {source}")
 
 
-def _own_rows(contract: dict[str, Any], source: str | Path | None = None) -> Rows:
-    again = _again(contract, source)
+def _own_rows(contract: dict[str, Any], source: str | Path | None, progress: Progress) -> Rows:
+    again = _again(contract, source, progress)
     same = again if again.contract["sha256"] == contract["sha256"] else None
     return Rows(
         again.x_test, again.y_test, f"the {len(again.x_test):,} test rows of {source or contract['source']}", same
     )
 
 
-def _table_rows(contract: dict[str, Any] | None, path: Path, target: str | None) -> Rows:
+def _table_rows(contract: dict[str, Any] | None, path: Path, target: str | None, progress: Progress) -> Rows:
     if contract is None or "table" not in contract:
         known = f"on {contract['source']!r}, which is none" if contract else "elsewhere"
         raise ValueError(
@@ -76,18 +83,24 @@ def _table_rows(contract: dict[str, Any] | None, path: Path, target: str | None)
             f"'{path}' is no table, and the run was trained on one, '{contract['source']}'. Give one with the same columns."
         )
     if path.is_file() and file_hash(path) == contract["sha256"]:
-        return _own_rows(contract, path)
+        return _own_rows(contract, path, progress)
     goal = tables.recorded(contract["table"], contract["classes"])[1]
-    x, y = tables.open_rows(path, contract["table"]).labelled(replace(goal, name=target or goal.name))
-    return Rows(x, y, f"all {len(x):,} rows of {path}")
+    rows = tables.open_rows(path, contract["table"])
+    x, y, unknown = rows.labelled(replace(goal, name=target or goal.name), progress)
+    strange = ", ".join(f"{count:,} in column {name!r}" for name, count in unknown.items())
+    said = f" (with words not known from training: {strange})" if strange else ""
+    return Rows(x, y, f"all {len(x):,} rows of {path}{said}")
 
 
-def run_dataset(contract: dict[str, Any] | None, source: str | Path | None = None) -> Dataset:
+def run_dataset(
+    contract: dict[str, Any] | None, source: str | Path | None = None, progress: Progress = None
+) -> Dataset:
     """Return the data that a run was trained on, in the same parts.
 
     Args:
         contract: what the run keeps about its data.
         source: where a copy of its file is; None: where it was.
+        progress: while a table is read, called with what is being done, and the share of it that is, 0..1.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -99,7 +112,7 @@ def run_dataset(contract: dict[str, Any] | None, source: str | Path | None = Non
             "the run does not say which data it was trained on: only `manyminima train` records that. In Python the data are "
             "passed: mm.load(run).average(x=x_train)."
         )
-    again = _again(contract, source)
+    again = _again(contract, source, progress)
     if again.contract["sha256"] != contract["sha256"]:
         raise ValueError(
             f"'{source or contract['source']}' is not the file any more that the run was trained on: its training and "
@@ -108,12 +121,12 @@ def run_dataset(contract: dict[str, Any] | None, source: str | Path | None = Non
     return again
 
 
-def _again(contract: dict[str, Any], source: str | Path | None) -> Dataset:
+def _again(contract: dict[str, Any], source: str | Path | None, progress: Progress) -> Dataset:
     name = source or contract.get("name", contract["source"])
-    named = {}
+    named: dict[str, Any] = {"progress": progress}
     if "table" in contract:
         columns, target = tables.recorded(contract["table"])
-        named = {"target": target.name, "drop": tables.dropped(columns)}
+        named |= {"target": target.name, "drop": tables.dropped(columns)}
     again = loading.load(name, task=contract["task"], seed=contract["seed"], limit=contract.get("limit"), **named)
     if again.contract["test_sha256"] != contract["test_sha256"]:
         raise ValueError(

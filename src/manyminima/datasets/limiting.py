@@ -8,7 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     from manyminima.datasets.loading import Dataset
 
-__all__ = ["limited"]
+__all__ = ["kept_rows", "limited"]
 
 
 def limited(dataset: "Dataset", limit: int | None) -> "Dataset":
@@ -21,16 +21,8 @@ def limited(dataset: "Dataset", limit: int | None) -> "Dataset":
     """
     if limit is None or limit >= len(dataset.y_train):
         return dataset
-    classes = len(dataset.contract["classes"])
-    if isinstance(limit, bool) or limit < max(classes, 1):
-        raise ValueError(
-            f"the limit is {limit} training rows. Expected at least {max(classes, 1)}, one for each class: type --limit "
-            f"{min(100 * max(classes, 1), len(dataset.y_train))}, or leave it out."
-        )
-    share = limit / len(dataset.y_train)
-    kept = {}
-    for part, y in (("train", dataset.y_train), ("val", dataset.y_val)):
-        kept[part] = _some(y if classes else np.zeros(len(y), int), share, dataset.contract["seed"])
+    labels = {"train": dataset.y_train, "val": dataset.y_val}
+    kept = kept_rows(labels, len(dataset.contract["classes"]), limit, dataset.contract["seed"])
     rows = {part: len(places) for part, places in kept.items()}
     contract = dataset.contract | {"limit": int(limit), "rows": dataset.contract["rows"] | rows}
     return replace(
@@ -41,6 +33,28 @@ def limited(dataset: "Dataset", limit: int | None) -> "Dataset":
         y_val=dataset.y_val[kept["val"]],
         contract=contract,
     )
+
+
+def kept_rows(labels: dict[str, np.ndarray], classes: int, limit: int, seed: int) -> dict[str, np.ndarray]:
+    """Return the places of the rows that are kept of the parts "train" and "val", in rising order.
+
+    Args:
+        labels: of these parts, (rows,).
+        classes: how many there are; 0 for a regression, whose rows are drawn from all.
+        limit: on the training rows.
+        seed: of the split.
+
+    Raises:
+        ValueError: fewer rows than one for each class are wanted.
+    """
+    rows = len(labels["train"])
+    if isinstance(limit, bool) or limit < max(classes, 1):
+        raise ValueError(
+            f"the limit is {limit} training rows. Expected at least {max(classes, 1)}, one for each class: type --limit "
+            f"{min(100 * max(classes, 1), rows)}, or leave it out."
+        )
+    share = min(1.0, limit / rows)
+    return {part: _some(y if classes else np.zeros(len(y), int), share, seed) for part, y in labels.items()}
 
 
 def _some(strata: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ def load(
     task: str | None = None,
     seed: int = 0,
     limit: int | None = None,
+    progress: Callable[[str, float], Any] | None = None,
 ) -> Dataset:
     """Load a data set and split it: the same source and seed give the same rows in the same parts.
 
@@ -90,6 +91,7 @@ def load(
             for tables what the target column holds.
         seed: of the split.
         limit: at most so many training rows, and as large a share of the validation rows; the test rows stay. None: all.
+        progress: while a table is read, called with what is being done, and the share of it that is, 0..1.
 
     Returns:
         The arrays and their contract. float64 inputs come as float32; other types, such as bytes of images, stay.
@@ -97,7 +99,7 @@ def load(
     Raises:
         FileNotFoundError: there is no such file.
         ImportError: the table needs pyarrow.
-        ValueError: there is no such name, or the file's arrays or columns cannot be trained on.
+        ValueError: there is no such name, the file's arrays or columns cannot be trained on, or a table does not fit into memory.
 
     >>> wine = load("wine")
     >>> wine.contract["rows"]
@@ -108,8 +110,8 @@ def load(
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"the seed is {seed!r}. Expected a whole number of at least 0, such as seed=0.")
     if is_table(source):
-        drop = [drop] if isinstance(drop, str) else drop
-        return limited(_of_table(Path(source), target, drop, task, int(seed)), limit)
+        names = [drop] if isinstance(drop, str) else drop
+        return _of_table(Path(source), tables.Wanted(target, names, task, int(seed), limit), progress)
     if target is not None or drop:
         raise ValueError(f"{str(source)!r} is no table, so it has no columns to name. Leave out --target and --drop.")
     task = task or TASKS[0]
@@ -132,17 +134,18 @@ def load(
     return limited(Dataset(*parts["train"], *parts["val"], *parts["test"], contract), limit)
 
 
-def _of_table(path: Path, target: str | None, drop: Sequence[str], task: str | None, seed: int) -> Dataset:
-    parts, goal, facts = tables.read(path, target, drop=drop, task=task, seed=seed)
+def _of_table(path: Path, wanted: tables.Wanted, progress: Callable[[str, float], Any] | None) -> Dataset:
+    parts, goal, facts, limit = tables.read(path, wanted, progress)
     contract = {
         "source": str(path.resolve()),
         "origin": str(path.resolve()),
         "sha256": file_hash(path),
-        "seed": seed,
+        "seed": wanted.seed,
         "split": f"60/20/20, {'at random' if goal.task == 'regression' else 'stratified'}",
         "classes": list(goal.classes),
         "task": goal.task,
         "table": facts,
+        **({} if limit is None else {"limit": int(limit)}),
         **_facts(parts),
     }
     return Dataset(*parts["train"], *parts["val"], *parts["test"], contract)

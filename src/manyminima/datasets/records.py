@@ -1,11 +1,11 @@
 """Tables in files, as columns of text, a chunk of rows at a time: however long a file is, a chunk is what is in memory.
 
-CSV is read with Python's own `csv`, which needs no package, keeps quotes and line breaks right and counts rows; Parquet and
-Arrow with pyarrow, where that is installed. All cells come as stripped text, "" where there is no value.
+CSV needs no package; quotes and line breaks within cells are kept right, and rows counted. Parquet and Arrow are read with
+pyarrow, where that is installed. All cells come as stripped text, "" where there is no value.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +15,25 @@ DELIMITED = (".csv", ".tsv", ".txt")
 ARROW = (".parquet", ".feather", ".arrow")
 
 _CELLS, _MOST = 2**18, 8192
+_MARKS = MISSING - {""}
+
+
+class Piece(NamedTuple):
+    """Some rows as they stand in a file: the wanted columns' cells, and the share of the file that is read by then."""
+
+    columns: list[Sequence[str]]
+    share: float
 
 
 class Chunk(NamedTuple):
-    """Some rows of a table: the number of the first one, counted from 1 below the header, and the columns' cells."""
+    """Some rows of a table: the number of the first one, counted from 1 below the header, and the columns' cells.
+
+    `share` is what has been read of the file by then, 0..1.
+    """
 
     first: int
     columns: list[list[str]]
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,12 +43,12 @@ class Table:
     Args:
         path: of the file.
         names: of the columns, as they stand in the file.
-        read: takes places of columns and yields their cells, chunk by chunk.
+        read: takes places of columns and yields their cells, piece by piece.
     """
 
     path: Path
     names: tuple[str, ...]
-    read: Callable[[Sequence[int]], Iterator[list[Sequence[str]]]]
+    read: Callable[[Sequence[int]], Iterator[Piece]]
 
     def chunks(self, wanted: Sequence[str]) -> Iterator[Chunk]:
         """Yield the wanted columns, in this order.
@@ -45,11 +57,21 @@ class Table:
             ValueError: there are no rows, or the file is damaged; the message names the row.
         """
         first = 1
-        for columns in self.read([self.names.index(name) for name in wanted]):
-            yield Chunk(first, [["" if (cell := raw.strip()) in MISSING else cell for raw in one] for one in columns])
+        for columns, share in self.read([self.names.index(name) for name in wanted]):
+            yield Chunk(first, [_stripped(cells) for cells in columns], share)
             first += len(columns[0])
         if first == 1:
             raise ValueError(f"'{self.path}' has a header but no rows. Expected at least one below it: check the file.")
+
+    def telling(self, tell: Callable[[float], object]) -> "Table":
+        """Return the same table, which tells the share that has been read, 0..1, after each chunk."""
+
+        def read(wanted: Sequence[int]) -> Iterator[Piece]:
+            for piece in self.read(wanted):
+                yield piece
+                tell(piece.share)
+
+        return replace(self, read=read)
 
 
 def is_table(source: str | Path) -> bool:
@@ -88,6 +110,11 @@ def rows_at_once(columns: int) -> int:
     (8192, 262)
     """
     return max(1, min(_MOST, _CELLS // max(columns, 1)))
+
+
+def _stripped(raw: Sequence[str]) -> list[str]:
+    cells = [*map(str.strip, raw)]
+    return cells if _MARKS.isdisjoint(cells) else ["" if cell in _MARKS else cell for cell in cells]
 
 
 def _listing(path: Path) -> str:

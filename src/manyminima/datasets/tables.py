@@ -1,20 +1,24 @@
 """From a table with a target column to arrays that are split and encoded, and from a run's record of it to other rows.
 
 The file is read three times, in chunks: for the target, which the split is stratified by; for what the training rows'
-columns hold; and to fill the arrays. What is in memory is these arrays, 4 bytes a cell of a used column, and one chunk.
+columns hold; and to fill the arrays. What is in memory is these arrays, 4 bytes a cell of a used column, 16 bytes a row for its
+label and its part, and one chunk. Whether that fits is asked at the first chunk.
 """
 
-import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from manyminima.datasets.columns import NUMBERS, Column, Tally
-from manyminima.datasets.records import Chunk, Table, open_table
+from manyminima.datasets.limiting import kept_rows
+from manyminima.datasets.naming import check_name, check_target, lacks, no_labels
+from manyminima.datasets.records import Chunk, Piece, Table, open_table
+from manyminima.datasets.room import available, check_room
 from manyminima.datasets.splitting import fifths
 from manyminima.datasets.targets import LEAST, Target, read_target
 
@@ -22,11 +26,15 @@ _CARRIED = ("id", "text", "count", "dropped")
 
 
 class Split(NamedTuple):
-    """A table in parts, (inputs, labels) by name, what is predicted, and what a run keeps of the columns."""
+    """A table in parts, (inputs, labels) by name, what is predicted, and what a run keeps of the columns.
+
+    `limit` is that on the training rows, None where it left all.
+    """
 
     parts: dict[str, tuple[np.ndarray, np.ndarray]]
     target: Target
     facts: dict[str, Any]
+    limit: int | None
 
 
 class Encoded(NamedTuple):
@@ -37,35 +45,86 @@ class Encoded(NamedTuple):
         carried: cells of columns that tell rows apart and that no model gets.
         unknown: for each column of categories, words that its vocabulary does not have.
         gaps: missing cells of columns that had none in the training rows.
+        share: what has been read of the file by then, 0..1.
     """
 
     x: np.ndarray
     carried: dict[str, list[str]]
     unknown: dict[str, Counter[str]]
     gaps: Counter[str]
+    share: float
 
 
-def read(path: Path, target: str | None, *, drop: Sequence[str] = (), task: str | None = None, seed: int = 0) -> Split:
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a table.
+
+    Args:
+        target: the column that is to be predicted.
+        drop: columns that are left out.
+        task: "multiclass" or "regression"; None: what the target holds.
+        seed: of the split.
+        limit: at most so many training rows.
+    """
+
+    target: str | None
+    drop: Sequence[str] = ()
+    task: str | None = None
+    seed: int = 0
+    limit: int | None = None
+
+
+def read(path: Path, wanted: Wanted, progress: Callable[[str, float], Any] | None = None) -> Split:
     """Read, split 60/20/20 and encode a table; the columns' meaning comes from the training rows alone.
+
+    Args:
+        path: of the file.
+        wanted: what is to be made of it.
+        progress: called with what is being done, and the share of the whole that is, 0..1.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no such column, labels that are missing or too few, or columns that cannot be used; see `columns`.
+        ValueError: no such column, labels that are missing or too few, columns that cannot be used (see `columns`), or more rows
+            than fit into memory.
     """
     table = open_table(path)
-    _check_target(table, target)
-    for name in drop:
-        _check_name(table, name, "--drop")
-    goal, y = read_target(table, str(target), task)
+    check_target(table, wanted.target)
+    for name in wanted.drop:
+        check_name(table, name, "--drop")
+    first, second, third = (_told(table, progress, n) for n in range(3))
+    goal, y = read_target(_roomy(first, wanted), str(wanted.target), wanted.task)
     if len(y) < LEAST:
         raise ValueError(f"'{path}' has {len(y)} rows. Expected at least {LEAST} to split off a part: add rows.")
-    rows = fifths(np.zeros(len(y), int) if goal.task == "regression" else y, ["val", "test"], seed)
-    columns = _columns(table, goal.name, rows["train"], len(y), drop)
-    x = _filled(table, columns, rows, len(y))
-    columns = _fitted(columns, x["train"], path)
+    rows = fifths(np.zeros(len(y), int) if goal.task == "regression" else y, ["val", "test"], wanted.seed)
+    columns = _columns(second, goal.name, rows["train"], len(y), wanted.drop)
+    limit = None if wanted.limit is None or wanted.limit >= len(rows["train"]) else wanted.limit
+    if limit is not None:
+        kept = kept_rows({part: y[rows[part]] for part in ("train", "val")}, len(goal.classes), limit, wanted.seed)
+        rows |= {part: rows[part][places] for part, places in kept.items()}
+    x = _filled(third, columns, rows, len(y))
+    columns = _fitted(columns, x["train"], path, limit)
     parts = {part: (x[part], y[at]) for part, at in rows.items()}
     goal = goal.fitted(parts["train"][1])
-    return Split(parts, goal, {"target": goal.to_json(), "columns": [column.to_json() for column in columns]})
+    return Split(parts, goal, {"target": goal.to_json(), "columns": [column.to_json() for column in columns]}, limit)
+
+
+def _told(table: Table, progress: Callable[[str, float], Any] | None, reading: int) -> Table:
+    """Return the table, which tells of its three readings as one."""
+    what = f"reading {table.path.name}"
+    return table if progress is None else table.telling(lambda share: progress(what, (reading + share) / 3))
+
+
+def _roomy(table: Table, wanted: Wanted) -> Table:
+    """Return the table, which counts on from its first chunk how many rows there are, and whether they fit into memory."""
+    columns = len(set(table.names) - {wanted.target, *wanted.drop})
+
+    def read(places: Sequence[int]) -> Iterator[Piece]:
+        for number, piece in enumerate(table.read(places)):
+            if number == 0:
+                check_room(table.path, len(piece.columns[0]) / piece.share, columns, wanted.limit, available())
+            yield piece
+
+    return replace(table, read=read)
 
 
 @dataclass(frozen=True)
@@ -107,21 +166,35 @@ class Rows:
 
     def _encoded(self, chunk: Chunk) -> Encoded:
         used = list(zip(self.columns, chunk.columns, strict=False))
-        x = np.stack([column.encode(cells, chunk.first, self.table.path) for column, cells in used], axis=1)
+        x = _encoded(self.columns, chunk, self.table.path)
         unknown = {column.name: found for column, cells in used if (found := column.unknown(cells))}
         gaps = Counter({c.name: cells.count("") for c, cells in used if c.kind in NUMBERS and not c.missing})
         carried = dict(zip(self.carried, chunk.columns[len(used) :], strict=True))
-        return Encoded(x, carried, unknown, +gaps)
+        return Encoded(x, carried, unknown, +gaps, chunk.share)
 
-    def labelled(self, target: Target) -> tuple[np.ndarray, np.ndarray]:
-        """Return all rows and their labels.
+    def labelled(
+        self, target: Target, progress: Callable[[str, float], Any] | None = None
+    ) -> tuple[np.ndarray, np.ndarray, Counter[str]]:
+        """Return all rows, their labels, and for each column how many cells hold words that its vocabulary does not have.
+
+        Args:
+            target: what the labels are, and in which column.
+            progress: called with what is being done, and the share of it that is, 0..1.
 
         Raises:
             ValueError: there is no such column, or a label is missing or unknown.
         """
-        _check_target(self.table, target.name)
-        y = [target.encode(c.columns[0], c.first, self.table.path) for c in self.table.chunks([target.name])]
-        return np.concatenate([chunk.x for chunk in self.encoded()]), np.concatenate(y)
+        path, x, y, unknown = self.table.path, [], [], Counter()
+        if target.name not in self.table.names:
+            raise ValueError(no_labels(self.table, target.name, self.ignored))
+        for chunk in self.table.chunks([*(column.name for column in self.columns), target.name]):
+            x.append(_encoded(self.columns, chunk, path))
+            y.append(target.encode(chunk.columns[-1], chunk.first, path))
+            for column, cells in zip(self.columns, chunk.columns, strict=False):
+                unknown[column.name] += column.unknown(cells).total()
+            if progress is not None:
+                progress(f"reading {path.name}", chunk.share)
+        return np.concatenate(x), np.concatenate(y), +unknown
 
 
 def open_rows(path: Path, facts: Mapping[str, Any]) -> Rows:
@@ -138,7 +211,7 @@ def open_rows(path: Path, facts: Mapping[str, Any]) -> Rows:
     used = [column for column in columns if column.used]
     missing = [column.name for column in used if column.name not in table.names]
     if missing:
-        raise ValueError(_lacks(path, missing, ignored))
+        raise ValueError(lacks(path, missing, ignored))
     carried = [column.name for column in columns if column.kind in _CARRIED and column.name in table.names]
     return Rows(table, used, carried, ignored)
 
@@ -173,9 +246,10 @@ def _columns(table: Table, target: str, train: np.ndarray, rows: int, drop: Sequ
     training = np.zeros(rows, bool)
     training[train] = True
     for chunk in table.chunks(names):
-        at = np.flatnonzero(training[chunk.first - 1 :][: len(chunk.columns[0])])
+        mask = training[chunk.first - 1 :][: len(chunk.columns[0])]
+        at = np.flatnonzero(mask) + chunk.first
         for tally, cells in zip(tallies, chunk.columns, strict=True):
-            tally.add([cells[i] for i in at], at + chunk.first)
+            tally.add([*compress(cells, mask.tolist())], at)
     found = {tally.name: tally.column(table.path) for tally in tallies}
     columns = [found.get(name, Column(name, "dropped")) for name in table.names if name != target]
     if not any(column.used for column in columns):
@@ -190,55 +264,35 @@ def _filled(table: Table, columns: list[Column], rows: dict[str, np.ndarray], to
     """Return the parts' inputs, filled chunk by chunk: beside them no copy of the table is in memory."""
     used = [column for column in columns if column.used]
     x = {part: np.empty((len(at), len(used)), np.float32) for part, at in rows.items()}
-    part_of, place = np.empty(total, np.int8), np.empty(total, np.int64)
+    part_of, filled = np.full(total, -1, np.int8), dict.fromkeys(rows, 0)
     for number, at in enumerate(rows.values()):
-        part_of[at], place[at] = number, np.arange(len(at))
+        part_of[at] = number
     for chunk in table.chunks([column.name for column in used]):
-        here = slice(chunk.first - 1, chunk.first - 1 + len(chunk.columns[0]))
-        masks = [(part, part_of[here] == number) for number, part in enumerate(rows)]
-        for j, (column, cells) in enumerate(zip(used, chunk.columns, strict=True)):
-            values = column.encode(cells, chunk.first, table.path)
-            for part, mask in masks:
-                x[part][place[here][mask], j] = values[mask]
+        here = part_of[chunk.first - 1 :][: len(chunk.columns[0])]
+        values = _encoded(used, chunk, table.path)
+        for number, part in enumerate(rows):  # whose rows rise
+            found = values[here == number]
+            x[part][filled[part] :][: len(found)] = found
+            filled[part] += len(found)
     return x
 
 
-def _fitted(columns: list[Column], x: np.ndarray, path: Path) -> list[Column]:
-    used = iter(range(x.shape[1]))
-    return [column.fitted(x[:, next(used)], path) if column.used else column for column in columns]
+def _encoded(columns: Sequence[Column], chunk: Chunk, path: Path) -> np.ndarray:
+    """Return the cells of a chunk's first columns as numbers, (rows, columns) float32."""
+    values = np.empty((len(chunk.columns[0]), len(columns)), np.float32)
+    for j, column in enumerate(columns):
+        values[:, j] = column.encode(chunk.columns[j], chunk.first, path)
+    return values
 
 
-def _check_target(table: Table, target: str | None) -> None:
-    if target is None:
-        raise ValueError(
-            f"'{table.path}' is a table, and which of its columns is to be predicted was not said. It has {_shown(table.names)}. "
-            f"Name one: --target {table.names[-1]!r}."
-        )
-    _check_name(table, target, "--target")
+def _fitted(columns: list[Column], x: np.ndarray, path: Path, limit: int | None) -> list[Column]:
+    used = iter(x.T)
+    return [_of_values(column, next(used), path, limit) if column.used else column for column in columns]
 
 
-def _check_name(table: Table, name: str, option: str) -> None:
-    if name not in table.names:
-        close = difflib.get_close_matches(name, table.names, n=1) or [
-            n for n in table.names if n.lower() == name.lower()
-        ]
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
-            f"'{table.path}' has no column {name!r}.{hint} It has {_shown(table.names)}. Name one of these: {option} "
-            f"{(close or table.names)[0]!r}."
-        )
-
-
-def _lacks(path: Path, missing: list[str], ignored: list[str]) -> str:
-    extra = f"; it has {_shown(ignored)}, which the run does not know" if ignored else ""
-    close = [(name, difflib.get_close_matches(name, ignored, n=1)) for name in missing]
-    hints = [f"{found[0]!r} for {name!r}" for name, found in close if found]
-    hint = f" Did you mean {', '.join(hints[:5])}?" if hints else ""
-    return (
-        f"'{path}' has no column {_shown(missing)}, which the run was trained on{extra}.{hint} Expected the same names in the "
-        f"header, in any order: add or rename the columns."
-    )
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(repr(name) for name in names[:20]) + (f", and {len(names) - 20} more" if len(names) > 20 else "")
+def _of_values(column: Column, values: np.ndarray, path: Path, limit: int | None) -> Column:
+    if limit is not None and column.kind in NUMBERS:
+        there = values[~np.isnan(values)]
+        if not np.any(there != there[:1]):  # only rows that the limit leaves out differ
+            return replace(column, center=float(there[0]) if len(there) else 0.0)
+    return column.fitted(values, path)

@@ -45,7 +45,10 @@ class Target:
         """
         gaps = [i for i, cell in enumerate(cells) if not cell]
         if gaps:
-            raise ValueError(_unlabelled(path, self.name, first + gaps[0], len(gaps), len(cells)))
+            raise ValueError(
+                f"row {first + gaps[0]} below the header of '{path}' has no value in the target column {self.name!r}. Expected "
+                f"a label in each: remove such rows; `manyminima predict` takes rows without labels."
+            )
         if self.task == "regression":
             return _checked_numbers(cells, first, path, self.name)
         codes = [self._codes.get(cell, self._codes.get(_canonical(cell), -1)) for cell in cells]
@@ -87,8 +90,7 @@ def read_target(table: Table, name: str, task: str | None) -> tuple[Target, np.n
     Raises:
         ValueError: labels are missing, they are not what the task needs, or a class has too few rows.
     """
-    words, codes, values = _gathered(table, name)
-    whole = values is not None and bool(np.all(values == np.round(values)))
+    words, codes, values, whole = _gathered(table, name)
     few = words is not None and len(words) <= FEW and len(codes) >= LEAST * len(words)
     found = task or ("multiclass" if values is None or (whole and few) else "regression")
     if found == "regression":
@@ -108,32 +110,44 @@ def read_target(table: Table, name: str, task: str | None) -> tuple[Target, np.n
     return Target(name, "multiclass", tuple(classes)), y
 
 
-def _gathered(table: Table, name: str) -> tuple[dict[str, int] | None, np.ndarray, np.ndarray | None]:
-    """Return the different words by number, each row's number, and all values if they are numbers."""
+def _gathered(table: Table, name: str) -> tuple[dict[str, int] | None, np.ndarray, np.ndarray | None, bool]:
+    """Return the different words by number, each row's number, and of numbers all values, float32, and if they are whole."""
     words: dict[str, int] | None = {}
     values: list[np.ndarray] | None = []
-    codes, rows, gaps, first = [], 0, 0, 0
+    codes, rows, gaps, first, whole = [], 0, 0, 0, True
     for chunk in table.chunks([name]):
         cells = chunk.columns[0]
         if "" in cells:
             first = first or chunk.first + cells.index("")
             gaps += cells.count("")
         found = numbers(cells) if values is not None else None
-        values = None if values is None or found is None else [*values, found]
+        if values is None or found is None:
+            values = None
+        else:
+            whole = whole and bool(np.all(found == np.round(found)))
+            values.append(_single(found))
         if words is not None:
-            codes.append(np.array([words.setdefault(cell, len(words)) for cell in cells], np.int32))
+            for word in dict.fromkeys(cells):
+                words.setdefault(word, len(words))
+            codes.append(np.fromiter(map(words.__getitem__, cells), np.int32, len(cells)))
             words = words if len(words) <= _MOST_CLASSES else None
         rows += len(cells)
     if gaps:
         raise ValueError(_unlabelled(table.path, name, first, gaps, rows))
-    return words, np.concatenate(codes), None if values is None else np.concatenate(values)
+    every = None if values is None else np.concatenate(values)
+    return words, np.concatenate(codes), every, whole and values is not None
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def _regression(table: Table, name: str, values: np.ndarray | None) -> tuple[Target, np.ndarray]:
     if values is None:
         for chunk in table.chunks([name]):
             _checked_numbers(chunk.columns[0], chunk.first, table.path, name)
-    y = np.asarray(values).astype(np.float32)
+    y = np.asarray(values)
     if not np.isfinite(y).all():
         raise ValueError(_not_finite(table.path, name, int(np.argmin(np.isfinite(y))) + 1))
     return Target(name, "regression"), y
@@ -147,8 +161,7 @@ def _checked_numbers(cells: Sequence[str], first: int, path: Any, name: str) -> 
             f"row {first + row} below the header of '{path}' has {cells[row]!r:.60} in the target column {name!r}. Expected "
             f"numbers, because the task is regression: correct the cell, or predict classes with --task multiclass."
         )
-    with np.errstate(over="ignore"):
-        y = found.astype(np.float32)
+    y = _single(found)
     if not np.isfinite(y).all():
         raise ValueError(_not_finite(path, name, first + int(np.argmin(np.isfinite(y)))))
     return y

@@ -33,7 +33,8 @@ class Arrays:
     def encoded(self, unknown: str = "other") -> Iterator[Encoded]:
         """Yield all rows, piece by piece, in their order; arrays have no words."""
         for first in range(0, len(self.x), _ROWS):
-            yield Encoded(np.asarray(self.x[first : first + _ROWS]), {}, {}, Counter())
+            share = min(1.0, (first + _ROWS) / len(self.x))
+            yield Encoded(np.asarray(self.x[first : first + _ROWS]), {}, {}, Counter(), share)
 
 
 def new_rows(contract: Mapping[str, Any] | None, source: str | Path) -> np.ndarray:

@@ -23,7 +23,7 @@ from manyminima.training.engine import bar
 from manyminima.training.engine import members as places
 from manyminima.training.engine.fit import fit_each
 from manyminima.training.engine.plan import Job, Orders, orders, whole
-from manyminima.training.engine.row_weights import row_weights
+from manyminima.training.engine.row_weights import either, row_weights
 from manyminima.training.engine.start import Impure, build, untouched_generators
 from manyminima.training.record import describe_run
 
@@ -42,6 +42,7 @@ def train(
     seed: int = 0,
     validation_data: Any = None,
     sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
     into: str | os.PathLike | Snapshots | None = None,
     execution: str = "auto",
     progress: Callable[[int, int], Any] | str | None = None,
@@ -63,7 +64,9 @@ def train(
         replicas: how many runs are trained together.
         seed: of the first replica; the others have the numbers that follow.
         validation_data: (x, y) on which members are judged when they are collected: their logs gain "val_loss" and so on.
-        sample_weight: of the rows, (rows,), as in `fit`; or a mapping from class number to weight, as `class_weight` of `fit`.
+        sample_weight: of the rows, (rows,), as in `fit`; or a mapping from class number to weight.
+        class_weight: a mapping from class number to weight, as in `fit`: classes that are not named count 1. Like there, not
+            beside `sample_weight`.
         into: the directory of one run that holds the members of all replicas; None keeps them in memory.
         execution: "stacked", "unrolled" (best for convolutions on a CPU), or "auto", which chooses by a static rule.
         progress: called now and then with the number of batches that are done, and of all, over all replicas; or "bar" for a
@@ -88,7 +91,7 @@ def train(
         Huang et al. 2017, Snapshot Ensembles. Lakshminarayanan et al. 2017, Deep Ensembles.
     """
     count, first = whole("replicas", replicas, 1), whole("seed", seed, 0)
-    weights = row_weights(sample_weight, y)
+    weights = row_weights(either(sample_weight, class_weight), y)
     return train_replicas(
         build_model,
         (x,) if y is None else (x, y) if weights is None else (x, y, weights),

@@ -6,7 +6,29 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["row_weights"]
+__all__ = ["either", "row_weights"]
+
+
+def either(sample_weight: Any, class_weight: Any) -> Any:
+    """Return the weights of rows or those of classes, whichever were given; Keras does not take both either.
+
+    Raises:
+        ValueError: both were given.
+        TypeError: weights of classes are no mapping.
+    """
+    if class_weight is None:
+        return sample_weight
+    if sample_weight is not None:
+        raise ValueError(
+            "sample_weight and class_weight were both given, and fit takes one of them. For their product write "
+            "sample_weight=weights * np.array([1.0, 5.0])[y], with the weights of the classes in their order."
+        )
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            f"class_weight={class_weight!r:.60}: expected a mapping from class number to weight, such as {{0: 1.0, 1: 5.0}}. "
+            f"For equal shares of all classes write class_weight=dict(enumerate(len(y) / (classes * np.bincount(y))))."
+        )
+    return class_weight
 
 
 def row_weights(sample_weight: Any, y: Any) -> np.ndarray | None:
@@ -37,13 +59,13 @@ def _of_classes(weights: Mapping, y: Any) -> np.ndarray:
     classes = _class_numbers(y)
     if classes is None:
         raise ValueError(
-            f"sample_weight={dict(weights)!r:.60} has weights of classes, but labels are no class numbers, (rows,) or one-hot. "
-            f"Pass an array with one weight for each row."
+            f"{dict(weights)!r:.60} has weights of classes, but labels are no class numbers, (rows,) or one-hot. Pass "
+            f"sample_weight, an array with one weight for each row."
         )
     missing = sorted(set(weights) - set(classes.tolist()))
     if missing:
         raise ValueError(
-            f"sample_weight={dict(weights)!r:.60} has weights of classes {missing[:8]}, which the labels do not have: they have "
+            f"{dict(weights)!r:.60} has weights of classes {missing[:8]}, which the labels do not have: they have "
             f"{np.unique(classes)[:8].tolist()}. Leave them out."
         )
     found = np.ones(len(classes))
