@@ -1,7 +1,9 @@
 """Trainings with `fit` and Collect, killed at random moments and gone on with."""
 
+import io
 import os
 import random
+import select
 import signal
 import time
 import traceback
@@ -67,15 +69,22 @@ def forked(path: Path, seconds: float | None) -> tuple[list[int], bool]:
             os._exit(status)
     os.close(tell)
     with open(told, "rb", buffering=0) as file:
-        begun = file.read(4)
-        if seconds is not None:
-            time.sleep(seconds)
-            os.kill(child, signal.SIGKILL)
-        content = begun + (file.readall() or b"")
+        content, until = file.read(4), None if seconds is None else time.monotonic() + seconds
+        while more := _within(file, until):
+            content += more
+        if until is not None and time.monotonic() >= until:
+            os.kill(child, signal.SIGKILL)  # one that has ended meanwhile is not waited for yet, so it has its id
+            content += file.readall() or b""
     _, status = os.waitpid(child, 0)
     if not os.WIFSIGNALED(status) and os.WEXITSTATUS(status):
         raise RuntimeError(f"the training in '{path}' failed")
     return np.frombuffer(content, "<u4").tolist(), not os.WIFSIGNALED(status)
+
+
+def _within(file: io.FileIO, until: float | None) -> bytes:
+    """Return what is written to a pipe next; nothing when its writer has ended, or the time has come."""
+    left = None if until is None else max(until - time.monotonic(), 0)
+    return file.read(4096) if select.select([file], [], [], left)[0] else b""
 
 
 def members_of(path: Path) -> dict[int, list[bytes]]:
