@@ -171,7 +171,11 @@ def test_ctrl_c_leaves_a_run_that_loads(tmp_path):
         "3000",
         "--out",
     ]
-    process = subprocess.Popen([sys.executable, "-m", "manyminima", *command, out], stderr=subprocess.PIPE, text=True)
+    # A suite that runs in the background ignores Ctrl-C, and so would the processes that it starts.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + (
+        "from manyminima.cli import main; main()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, *command, out], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while len(list(members.glob("*.safetensors"))) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
