@@ -1,7 +1,9 @@
 """The command line as a person meets it: help at once, one message for an error, and a run from training to report."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -10,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from manyminima import recipes
-from manyminima.cli import app, backend
+from manyminima.cli import app, backend, interrupting
 from manyminima.datasets import NAMES
 
 # Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
@@ -208,6 +210,23 @@ def test_ctrl_c_is_one_line_and_130(monkeypatch, tmp_path):
     monkeypatch.setattr(loading, "load", interrupt)
     text = run(*SNAPSHOT, "--out", tmp_path / "x", status=130)
     assert text.endswith("Interrupted. What was written before is complete.")
+
+
+def test_a_ctrl_c_that_python_drops_is_raised_again():
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with interrupting.remembered():
+            interrupting.check()
+            with contextlib.suppress(KeyboardInterrupt):  # as in a finalizer
+                signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                interrupting.check()
+        with interrupting.remembered():  # another command
+            interrupting.check()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_no_run_there(tmp_path):

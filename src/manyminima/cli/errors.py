@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from manyminima.cli import interrupting
+
 _SHOWN = (ValueError, TypeError, OSError, ImportError, FloatingPointError)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -18,7 +20,8 @@ def plain_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*, debug: bool = False, **options):
         try:
-            command(**options)
+            with interrupting.remembered():
+                command(**options)
         except KeyboardInterrupt:
             _say("Interrupted. What was written before is complete.", style="yellow")
             raise typer.Exit(130) from None

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from rich.console import Console
 
+from manyminima.cli import interrupting
 from manyminima.training.engine.bar import bar
 
 _OFTEN = 0.2  # seconds from one look at the batches to the next
@@ -64,6 +65,7 @@ class Progress:
 
     def _batch_begun(self, batch: int, logs: Mapping[str, Any]) -> None:
         """Move the bar within a long epoch, once the first batch has been compiled."""
+        interrupting.check()
         if batch and time.monotonic() - self._told > _OFTEN:
             self._tell(self._epoch + 1, self._epoch + batch / (self.callback.params.get("steps") or batch))
 
