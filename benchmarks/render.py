@@ -88,6 +88,8 @@ def averaging_overhead() -> list[str]:
         "## An average of all steps, beside `fit` (`averaging_overhead.py`)",
         "",
         "`fit` with `mm.Ema(0.999)` against plain `fit`, per step, first epoch left out; and the same average in a callback.",
+        "On torch that callback makes `fit` faster: Keras passes the logs of each batch to another thread as long as no callback",
+        "has a hook at the end of batches, and there the thread costs more than the hook.",
         "",
         "| backend | model | average | plain step | with / without, median | 95 % interval |",
         "|---|---|---|---|---|---|",
