@@ -18,10 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import blobs
 import jax
-import jax.numpy as jnp
 import mnist1d
-import numpy as np
-from measuring import environment, write
+from measuring import environment, peak, write
 from rich.console import Console
 from rich.table import Table
 
@@ -33,19 +31,6 @@ WORK = {
     "blobs, MLP 25": (blobs.build_model, blobs.data, blobs.BATCH, (50, 500)),
     "MNIST-1D, Conv1D": (mnist1d.build_model, mnist1d.data, mnist1d.BATCH, (2, 12)),
 }
-
-
-def peak(size: int = 8192) -> float:
-    """Return floating-point operations per second of a large product."""
-    a = jnp.ones((size, size), "float32")
-    product = jax.jit(lambda a: a @ a)
-    product(a).block_until_ready()
-    seconds = []
-    for _ in range(8):
-        begin = time.perf_counter()
-        product(a).block_until_ready()
-        seconds.append(time.perf_counter() - begin)
-    return 2 * size**3 / float(np.median(seconds))
 
 
 def measure(build_model, data, batch: int, epochs: tuple[int, int], replicas: int) -> dict[str, float]:

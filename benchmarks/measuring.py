@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-__all__ = ["at_least", "at_most", "environment", "in_child", "interval", "load", "where", "write"]
+__all__ = ["at_least", "at_most", "environment", "in_child", "interval", "load", "peak", "where", "write"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -43,6 +44,22 @@ def interval(values: list[float]) -> tuple[float, float, float]:
     """Return mean, and lower and upper end of Student's 95 % interval."""
     mean, half = np.mean(values), stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
     return float(mean), float(mean - half), float(mean + half)
+
+
+def peak(size: int) -> float:
+    """Return floating-point operations per second of a product of two float32 matrices, size × size, on JAX; median of 8."""
+    import jax
+    import jax.numpy as jnp
+
+    a = jnp.ones((size, size), "float32")
+    product = jax.jit(lambda a: a @ a)
+    product(a).block_until_ready()
+    seconds = []
+    for _ in range(8):
+        begin = time.perf_counter()
+        product(a).block_until_ready()
+        seconds.append(time.perf_counter() - begin)
+    return 2 * size**3 / float(np.median(seconds))
 
 
 def at_least(work: str, against: str, aim: float, ratios: Sequence[float], unit: str = "×") -> dict:

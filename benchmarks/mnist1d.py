@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from measuring import at_least, environment, in_child, write
+from measuring import peak as product_peak
 from rich.console import Console
 from rich.table import Table
 
@@ -72,24 +73,12 @@ def fit(epochs: int) -> list[float]:
 
 def peak(epochs: int) -> list[float]:
     """Return floating-point operations per second of a large product in float32, and those of one training step."""
-    import jax
-    import jax.numpy as jnp
-
     from manyminima.training.engine.step import trace_step
 
-    size = 2048
-    a = jnp.ones((size, size), "float32")
-    product = jax.jit(lambda a: a @ a)
-    product(a).block_until_ready()
-    rates = []
-    for _ in range(8):
-        begin = time.perf_counter()
-        product(a).block_until_ready()
-        rates.append(2 * size**3 / (time.perf_counter() - begin))
     x, y = data()
     model = build_model()
     model._symbolic_build(data_batch=(x[:BATCH], y[:BATCH]))
-    return [float(np.median(rates)), trace_step(model, (x[:BATCH], y[:BATCH]), driven=False).work, float(len(x))]
+    return [product_peak(2048), trace_step(model, (x[:BATCH], y[:BATCH]), driven=False).work, float(len(x))]
 
 
 def main():

@@ -45,6 +45,19 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(a, b)
 
 
+def traced():
+    """A network on four numbers, and the class of a layer of it: its `traces` are the calls, one for each program."""
+
+    class Counted(layers.Layer):
+        traces = 0
+
+        def call(self, x):
+            Counted.traces += 1
+            return x
+
+    return keras.Sequential([keras.Input((4,)), Counted(), layers.Dense(3, "softmax")]), Counted
+
+
 def several(model, members=3, seed=0):
     """Members around the model's own weights; integers stay, and variances stay positive."""
     rng = np.random.default_rng(seed)

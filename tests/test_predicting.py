@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import manyminima as mm
-from problems import BACKEND, assert_same, compiled, data, head, layers, numbers, several, two_heads
+from problems import BACKEND, assert_same, compiled, data, head, layers, numbers, several, traced, two_heads
 
 X, Y = data(70)
 MODES = ["stacked", "looped", *(["mapped"] if BACKEND == "jax" else [])]
@@ -148,28 +148,21 @@ def test_members_are_not_brought_together_for_a_mean():
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles nothing here")
 @pytest.mark.parametrize("execution", MODES)
 def test_one_program_serves_all_batches_and_calls(execution):
-    class Counted(layers.Layer):
-        traces = 0
-
-        def call(self, x):
-            Counted.traces += 1
-            return x
-
-    model = keras.Sequential([keras.Input((4,)), Counted(), layers.Dense(3, "softmax")])
+    model, counted = traced()
     ensemble = mm.Ensemble(model, several(model, members=5), task="multiclass", execution=execution)
-    Counted.traces = 0
+    counted.traces = 0
     ensemble.predict(X, batch_size=32)
     ensemble.predict(X[i : i + 32] for i in range(0, 70, 32))
     once = 1 if BACKEND == "jax" else 2  # TensorFlow traces a second number of rows for any
     vectorised = 2 if (BACKEND, execution) == ("tensorflow", "stacked") else 1  # it looks at the first member apart
-    assert 1 <= Counted.traces <= once * vectorised
-    traces = Counted.traces
+    assert 1 <= counted.traces <= once * vectorised
+    traces = counted.traces
     for rows in (32, 33, 65, 70):
         ensemble.predict(X[:rows], batch_size=32)
         ensemble.evaluate(X[:rows], Y[:rows], batch_size=32)
     if execution == "looped":  # another number of members is no reason to compile
         ensemble[1:].predict(X, batch_size=32)
-    assert Counted.traces == traces
+    assert counted.traces == traces
 
 
 def test_one_batch_is_read_ahead_and_no_more(ensemble):

@@ -12,7 +12,7 @@ from manyminima.fitting_data import FittingData
 from manyminima.metrics import NLL_FLOOR
 from manyminima.sharpness import HIGHEST, LOWEST, best_sharpness, log_rows, one_prediction
 
-__all__ = ["Temperature", "temperature"]
+__all__ = ["Temperature", "soften", "temperature"]
 
 _AT_BOUND = 1e-6  # so close to a bound it is the bound
 
@@ -44,8 +44,8 @@ class Temperature:
         """Return calibrated probabilities: same shape (..., classes), float64, rows summing to 1 unless multilabel."""
         rows = checked_rows(probs, self.task, self.classes)
         if self.task == "multilabel":
-            return _soften(np.stack([1 - rows, rows], axis=-1), self.temperature)[..., 1]
-        return _soften(rows, self.temperature)
+            return soften(np.stack([1 - rows, rows], axis=-1), self.temperature)[..., 1]
+        return soften(rows, self.temperature)
 
     def score(self, y: ArrayLike, probs: ArrayLike, *, on_fitting_data: bool = False) -> float:
         """NLL of uncalibrated `probs` after calibration, a mean in nats; lower is better.
@@ -108,11 +108,12 @@ def temperature(
     below, label = log_rows(problem.y, problem.probs)
     known = 1 / float(best_sharpness(below, label, problem.sample_weight, np.ones(1))[0])
     at_bound = not LOWEST * (1 + _AT_BOUND) < known < HIGHEST * (1 - _AT_BOUND)
-    before, after = (score_of(problem, _soften(problem.probs[0], t)) for t in (1.0, known))
+    before, after = (score_of(problem, soften(problem.probs[0], t)) for t in (1.0, known))
     known, after = (known, after) if after <= before else (1.0, before)  # they differ by rounding alone
     return Temperature(known, before, after, at_bound, problem.task, np.shape(probs)[-1], remember(y, problem))
 
 
-def _soften(probs: Prediction, temperature: float) -> Prediction:
+def soften(probs: Prediction, temperature: float) -> Prediction:
+    """Return probabilities (..., classes) at a temperature, rows summing to 1; below 1 it sharpens, above 1 it softens."""
     logs = np.log(np.maximum(probs, NLL_FLOOR))
     return rescaled(np.exp((logs - logs.max(axis=-1, keepdims=True)) / temperature))

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from manyminima.arrays import Combined, Problem, as_problem
+from manyminima.calibrate.scaling import soften
 from manyminima.combination import Combination, short
-from manyminima.metrics import NLL_FLOOR
 from manyminima.reliability import Bins, bins
 from manyminima.reporting.ways import Ways
 
@@ -53,7 +53,7 @@ def look(
     if combination is not None and combination != Combination():
         found.append((combination.label, as_problem(y, combination(probs)[None], problem.task).probs[0]))
     elif temperature := _of_mean(ways):
-        found.append((f"mean behind temperature {short(temperature)}", _softened(mean, temperature)))
+        found.append((f"mean behind temperature {short(temperature)}", soften(mean, temperature)))
     return tuple(_reliability(name, problem, rows) for name, rows in found)
 
 
@@ -67,9 +67,3 @@ def _of_mean(ways: Ways | None) -> float | None:
         if np.allclose(way.coefficients, 1 / len(way.coefficients)):
             return way.temperature
     return None
-
-
-def _softened(rows: Combined, temperature: float) -> Combined:
-    logs = np.log(np.maximum(rows, NLL_FLOOR)) / temperature
-    shares = np.exp(logs - logs.max(axis=-1, keepdims=True))
-    return shares / shares.sum(axis=-1, keepdims=True)
