@@ -1,6 +1,7 @@
 """A run on disk: what was written comes back bit for bit, and everything else is refused by name."""
 
 import json
+import os
 import shutil
 
 import keras
@@ -308,3 +309,11 @@ def test_a_model_that_is_not_built_is_refused(tmp_path):
     model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match=r"Call it once before fit: model\(x\[:1\]\)"):
         model.fit(X, Y, verbose=0, callbacks=[mm.Collect(mm.recipes.checkpoints(), into=tmp_path / "run")])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o755])
+def test_whoever_may_read_the_folder_may_read_its_members(tmp_path, mode):
+    tmp_path.chmod(mode)
+    member = write_member(tmp_path, "0" * 32, Member("r000-s00000001.safetensors", 1), [np.zeros(3, "float32")])
+    assert (tmp_path / member.file).stat().st_mode & 0o777 == mode & 0o666

@@ -123,8 +123,15 @@ def write_member(folder: Path, run_id: str, member: Member, weights: Weights) ->
         raise ValueError(f"'{path}' cannot be written, since nobody could read it again: {error}.") from error
     header = {"about": _canonical(about), "hash": _hash(about, arrays)}
     with replacing(path) as temporary:
-        save_file({str(i): a for i, a in enumerate(arrays)}, temporary, metadata=header)
+        write_arrays(temporary, arrays, header)
     return Member(**{**asdict(member), "bytes": path.stat().st_size, "hash": header["hash"], "logs": about["logs"]})
+
+
+def write_arrays(path: Path, arrays: Weights, header: dict[str, str]) -> None:
+    """Write arrays by their positions and texts by name, to be read by whoever may read the folder."""
+    save_file({str(i): array for i, array in enumerate(arrays)}, path, metadata=header)
+    with contextlib.suppress(OSError):  # where a file system has no modes; safetensors lets the owner alone read
+        path.chmod(path.parent.stat().st_mode & 0o666)
 
 
 RESTORE = "Restore it from a copy, or move it out of the run to go on without it."

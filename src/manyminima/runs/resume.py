@@ -15,10 +15,9 @@ from typing import Any
 import ml_dtypes  # noqa: F401  gives NumPy the type bfloat16
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from manyminima.runs.descriptions import read_run
-from manyminima.runs.format import FORMAT, Hasher, replacing
+from manyminima.runs.format import FORMAT, Hasher, replacing, write_arrays
 from manyminima.runs.strict import check_folder, check_plain
 
 __all__ = ["Found", "history", "kept", "look", "read", "write"]
@@ -37,7 +36,7 @@ def write(run: Path, state: Mapping[str, Any]) -> None:
         for left in path.parent.glob(f".{path.name}.*.tmp"):  # by a process that was killed: one writes at a time
             left.unlink(missing_ok=True)
         with replacing(path) as temporary:
-            save_file({str(i): array for i, array in enumerate(arrays)}, temporary, metadata=header)
+            write_arrays(temporary, arrays, header)
     except (OSError, SafetensorError) as error:
         raise OSError(
             f"cannot write '{path}': {error}. The state before it and all members are complete: make room, and type the same "
