@@ -10,7 +10,7 @@ import numpy as np
 from manyminima.recipes import Plan
 from manyminima.runs.format import Weights
 from manyminima.training.engine.data import Feed
-from manyminima.training.engine.program import Carry, Stacked, Unrolled
+from manyminima.training.engine.program import Carry, Program, Said
 from manyminima.training.engine.start import variables_of
 from manyminima.training.instep import InStep
 from manyminima.training.rate import rate_at
@@ -20,7 +20,7 @@ __all__ = ["Collector", "History", "run"]
 
 
 def run(
-    program: Stacked | Unrolled,
+    program: Program,
     carry: Carry,
     feed: Feed,
     due: Sequence[int],
@@ -56,15 +56,15 @@ class History:
         self._expected: list[tuple] = []
         self.arrays: dict[str, np.ndarray] = {}
 
-    def expect(self, logs: Mapping[str, Any], epoch: int, first: int, last: int) -> None:
+    def expect(self, logs: Said, epoch: int, first: int, last: int) -> None:
         """Take what the program said of batches `first` up to `last`; its first row is that of `epoch`."""
         self._expected.append((logs, epoch, first // self._feed.steps, -(-last // self._feed.steps)))
 
     def settle(self) -> None:
         """Wait for what is under way."""
         for logs, epoch, begin, end in self._expected:
-            for name, value in logs.items():
-                found = np.asarray(value)
+            for name, groups in logs.items():
+                found = np.concatenate([np.asarray(group) for group in groups], axis=1)[:, : len(self._feed.seeds)]
                 whole = self.arrays.setdefault(name, np.zeros((self._feed.epochs, *found.shape[1:]), found.dtype))
                 whole[begin:end] = found[begin - epoch : end - epoch]
         self._expected = []
@@ -101,7 +101,7 @@ class Collector:
         self._places = [places[id(v)] for v in model.weights]
         self._validate: Any = None if validation_data is None else Validator(model, validation_data)
 
-    def collect(self, program: Stacked | Unrolled, carry: Carry, step: int, said: Mapping[str, np.ndarray]) -> None:
+    def collect(self, program: Program, carry: Carry, step: int, said: Mapping[str, np.ndarray]) -> None:
         """Give each fold the weights that its replica has after `step` batches, or their average."""
         states = program.fetch(carry, (0, 1, 2) if self._instep else (0, 1))
         for replica, (state, fold, plan) in enumerate(zip(states, self._folds, self._plans, strict=True)):

@@ -15,9 +15,11 @@ from manyminima.recipes import Plan
 from manyminima.training.engine import known, loop
 from manyminima.training.engine.data import Feed
 from manyminima.training.engine.plan import Job, Orders
-from manyminima.training.engine.program import Parts, Stacked, Unrolled, choose, program
+from manyminima.training.engine.program import Parts, Program, choose, program
+from manyminima.training.engine.stacked import Stacked
 from manyminima.training.engine.start import Start, check_supported, start
 from manyminima.training.engine.step import check_pure, trace_results, trace_step
+from manyminima.training.engine.unrolled import Unrolled
 from manyminima.training.instep import InStep
 
 __all__ = ["Together"]
@@ -101,7 +103,7 @@ def _traced(signed: str | None, start: Start, feed: Feed, driven: bool) -> known
     return known.Known(signed, whole, results, start.states[0][3])
 
 
-def _program(start: Start, feed: Feed, driven: bool, wanted: str, step: known.Known) -> Stacked | Unrolled:
+def _program(start: Start, feed: Feed, driven: bool, wanted: str, step: known.Known) -> Program:
     """Return the program for these replicas: one that is kept, if their training step is the same."""
     model, replicas, devices = start.model, len(start.states), jax.local_devices()
     smaller = feed.rows % feed.batch_size
@@ -111,7 +113,7 @@ def _program(start: Start, feed: Feed, driven: bool, wanted: str, step: known.Kn
     checked = start.second is not None
     key = (execution, whole.hash, results.hash, feed.batch_size, smaller, replicas, checked, tuple(devices))
 
-    def make() -> Stacked | Unrolled:
+    def make() -> Program:
         model._symbolic_build(data_batch=batch)  # not done yet if its step was known
         if step.signed is None:
             check_pure(model, start.second, whole, batch, driven)
