@@ -213,7 +213,8 @@ from engine_runs import small, together
 import manyminima as mm
 from manyminima.training.engine import program as programs
 for execution in ("stacked", "unrolled"):
-    found = together(mm.recipes.snapshot(cycles=3, peak=0.1), replicas=4, build=small, execution=execution)
+    run = sys.argv[1] + execution + "_run"
+    found = together(mm.recipes.snapshot(cycles=3, peak=0.1), replicas=4, build=small, execution=execution, into=run)
     assert found.about["engine"]["devices"] == 2, found.about["engine"]
     assert "tensorflow" not in sys.modules  # importing it would take longer than all of this
     program = list(programs._programs.values())[-1]

@@ -102,8 +102,10 @@ def command(
     import keras
 
     import manyminima as mm
+    from manyminima.runs.tensorflow import tensorflow_not_imported
 
-    keras.utils.set_random_seed(seed)
+    with tensorflow_not_imported():
+        keras.utils.set_random_seed(seed)
     network = regimes.build_in(precision, model, dataset)
     regimes.compile_in(network, dataset, regime, rate)
     training = {"training": {**regime.record, "options": experiments.asked_for(ctx, command)}}

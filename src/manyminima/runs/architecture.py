@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras.src.saving.serialization_lib import ObjectSharingScope  # as `model.save` does: a layer used twice stays one
 
+from manyminima.runs.tensorflow import tensorflow_not_imported
 from manyminima.runs.vetting import uses_only_keras, vet, without_values
 
 __all__ = [
@@ -81,7 +82,7 @@ def describe(model: keras.Model, custom_objects: Mapping[str, Any] | None = None
     """
     about = summarise(model)
     try:
-        with ObjectSharingScope():
+        with ObjectSharingScope(), tensorflow_not_imported():
             config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)  # losses and metrics are not needed to predict, and may be anything
         config = _through_json(config)

@@ -17,7 +17,7 @@ import jax
 import keras
 import numpy as np
 
-from manyminima.training.engine.start import tensorflow_not_imported
+from manyminima.runs.tensorflow import tensorflow_not_imported
 from manyminima.training.engine.step import Traced
 
 __all__ = ["Known", "keep", "recall", "signature"]

@@ -42,21 +42,28 @@ class Stacked:
         self._compiled = Compiled(run, donate_argnums=0)
 
     def put(self, data: Any) -> Any:
+        """Return data on the devices."""
         return jax.device_put(data, self._all)
 
     def begin(self, states: Sequence[State], which: np.ndarray, table: np.ndarray) -> Carry:
+        """Return the replicas' first states."""
         groups = []
         for group in self._groups:
             state = jax.tree.map(lambda *leaves: np.stack(leaves), *[states[r] for r in group])
-            logs = jax.tree.map(lambda s, n=len(group): np.zeros((n, *s.shape), s.dtype), self._parts.whole.shape[1])
+            logs = jax.tree.map(
+                lambda s: np.zeros((len(self._groups[0]), *s.shape), s.dtype), self._parts.whole.shape[1]
+            )
             groups.append((state, logs))
         whichs = [which[group] for group in self._groups]
         return Carry(*jax.device_put((groups, whichs), self._own), *self.put((table, states[0][3])))
 
     def advance(self, carry: Carry, data: Any, rows: np.ndarray, first: int, last: int) -> tuple[Carry, Said]:
+        """Return the new states, and what metrics say."""
+
         def args(g: int) -> tuple:
             own = rows if len(self._groups) == 1 else rows[:, self._groups[g]]
-            return carry.replicas[g], carry.which[g], carry.table, carry.fresh, data, own, np.int32(first), np.int32(last)
+            state = carry.replicas[g], carry.which[g], carry.table, carry.fresh
+            return *state, data, own, np.int32(first), np.int32(last)
 
         run = self._compiled.ready(*args(0))
         done = each(lambda g: run(*args(g)), len(self._groups), self._lanes)
@@ -64,6 +71,7 @@ class Stacked:
         return carry._replace(replicas=[replicas for replicas, _ in done]), logs
 
     def fetch(self, carry: Carry, parts: Sequence[int]) -> list[list[list[np.ndarray]]]:
+        """Return host copies of parts of the states, replica by replica."""
         states = []
         for group, (state, _) in zip(self._groups, carry.replicas, strict=True):
             held = [[np.array(leaf) for leaf in state[part]] for part in parts]

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,10 +9,10 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
-from keras.src.utils.module_utils import tensorflow
 from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
 
 from manyminima.runs import architecture
+from manyminima.runs.tensorflow import tensorflow_not_imported
 
 __all__ = [
     "Impure",
@@ -23,7 +22,6 @@ __all__ = [
     "check_two",
     "start",
     "state_of",
-    "tensorflow_not_imported",
     "untouched_generators",
     "variables_of",
 ]
@@ -129,18 +127,6 @@ def build(build_model: Callable[[], keras.Model], seed: int, batch: tuple) -> ke
     if not model.built:
         model._symbolic_build(data_batch=batch)
     return model
-
-
-@contextlib.contextmanager
-def tensorflow_not_imported() -> Iterator[None]:
-    """Keep Keras from importing a TensorFlow that is installed and not in use, only to ask whether it is: that takes seconds."""
-    held = tensorflow._available
-    if "tensorflow" not in sys.modules:
-        tensorflow._available = False
-    try:
-        yield
-    finally:
-        tensorflow._available = held
 
 
 def variables_of(model: keras.Model) -> list[list[Any]]:

@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import jax
 import keras
@@ -18,19 +20,42 @@ __all__ = ["Traced", "check_pure", "trace_results", "trace_step"]
 _HOOK = "_get_current_learning_rate"
 
 
-class Traced(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Traced:
     """A function of (nested) arrays with no Python of the model left in it.
 
     Attributes:
+        closed: what was traced.
         shape: of what it returns.
-        work: floating-point operations of one call, as the compiler counts them.
-        hash: of what it computes.
+        args: shapes of what it takes.
     """
 
-    call: Callable
+    closed: Any
     shape: Any
-    work: float
-    hash: str
+    args: tuple
+
+    def call(self, *args: Any) -> Any:
+        """Return what it computes of arguments of the same structure."""
+        flat = jaxpr_as_fun(self.closed)(*jax.tree.leaves(args))
+        return jax.tree.unflatten(jax.tree.structure(self.shape), flat)
+
+    @property
+    def work(self) -> float:
+        """Floating-point operations of one call, as the compiler counts them."""
+        return self._said[0]
+
+    @property
+    def hash(self) -> str:
+        """Of what it computes."""
+        return self._said[1]
+
+    @cached_property  # translating takes half as long as tracing
+    def _said(self) -> tuple[float, str]:
+        lowered = jax.jit(jaxpr_as_fun(self.closed)).lower(*jax.tree.leaves(self.args))
+        hasher = hashlib.sha256(lowered.as_text().encode())
+        for constant in self.closed.consts:
+            hasher.update(np.asarray(constant).tobytes())
+        return float((lowered.cost_analysis() or {}).get("flops", 0)), hasher.hexdigest()
 
 
 def trace_step(model: keras.Model, batch: tuple, driven: bool) -> Traced:
@@ -63,7 +88,7 @@ def trace_step(model: keras.Model, batch: tuple, driven: bool) -> Traced:
     args = (state, table, scalar, batch)
     with _unassigned(model):
         traced = jax.make_jaxpr(step, return_shape=True)(*args)
-    return _function(*traced, args)
+    return Traced(*traced, args)
 
 
 def trace_results(model: keras.Model) -> Traced:
@@ -74,7 +99,7 @@ def trace_results(model: keras.Model) -> Traced:
             return dict(model.get_metrics_result())
 
     args = ([jax.ShapeDtypeStruct(v.shape, v.value.dtype) for v in model.metrics_variables],)
-    return _function(*jax.make_jaxpr(results, return_shape=True)(*args), args)
+    return Traced(*jax.make_jaxpr(results, return_shape=True)(*args), args)
 
 
 def check_pure(model: keras.Model, second: keras.Model | None, traced: Traced, batch: tuple, driven: bool) -> None:
@@ -90,22 +115,6 @@ def check_pure(model: keras.Model, second: keras.Model | None, traced: Traced, b
     second._symbolic_build(data_batch=batch)
     if trace_step(second, batch, driven).hash != traced.hash:
         raise Impure("models of different seeds differ in constants that are not variables")
-
-
-def _function(closed: Any, shape: Any, args: tuple) -> Traced:
-    """Return what was traced as a function that takes and gives the same structures, of arrays."""
-    structure = jax.tree.structure(shape)
-    flat = jaxpr_as_fun(closed)
-    lowered = jax.jit(flat).lower(*jax.tree.leaves(args))
-    work = float((lowered.cost_analysis() or {}).get("flops", 0))
-    hasher = hashlib.sha256(lowered.as_text().encode())
-    for constant in closed.consts:
-        hasher.update(np.asarray(constant).tobytes())
-
-    def call(*args):
-        return jax.tree.unflatten(structure, flat(*jax.tree.leaves(args)))
-
-    return Traced(call, shape, work, hasher.hexdigest())
 
 
 @contextlib.contextmanager

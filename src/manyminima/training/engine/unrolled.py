@@ -46,14 +46,17 @@ class Unrolled:
         self._results = Compiled(self._say)
 
     def put(self, data: Any) -> list[Any]:
+        """Return data on the devices."""
         return [jax.device_put(data, device) for device in self.devices]
 
     def begin(self, states: Sequence[State], which: np.ndarray, table: np.ndarray) -> Carry:
+        """Return the replicas' first states."""
         logs = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), self._parts.whole.shape[1])
         groups = [self._to(g, [(states[r], logs) for r in group]) for g, group in enumerate(self._groups)]
         return Carry(groups, [which[group] for group in self._groups], self.put(table), states[0][3])
 
     def advance(self, carry: Carry, data: list, rows: np.ndarray, first: int, last: int) -> tuple[Carry, Said]:
+        """Return the new states, and what metrics say."""
         chunk = _Chunk(data, rows, first, last)
         ready = [self._compile(g, carry, chunk) for g in range(len(self.devices))]
         stop = threading.Event()
@@ -69,6 +72,7 @@ class Unrolled:
         return carry._replace(replicas=[group for group, _ in done]), _history([said for _, said in done], len(rows))
 
     def fetch(self, carry: Carry, parts: Sequence[int]) -> list[list[list[np.ndarray]]]:
+        """Return host copies of parts of the states, replica by replica."""
         states = [state for group in carry.replicas for state, _ in group]
         return [[[np.array(leaf) for leaf in state[part]] for part in parts] for state in states[: self._replicas]]
 
