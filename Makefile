@@ -68,6 +68,7 @@ wheel: .venv/jax  ## build the wheel, and test the half that needs no Keras from
 # The long ones in small: what they say goes to the screen, and the recorded results stay.
 bench: .venv/bench  ## measure every claim in under 15 minutes, and render benchmarks/README.md
 	$(BIN)/python benchmarks/blobs.py --json benchmarks/results/blobs.json
+	$(BIN)/python benchmarks/engine.py --repeats 2 --json benchmarks/results/engine.json
 	$(BIN)/python benchmarks/mnist1d.py --json benchmarks/results/mnist1d.json
 	$(BIN)/python benchmarks/writing.py --json benchmarks/results/writing_jax.json
 	$(BIN)/python benchmarks/predict.py --json benchmarks/results/predict_jax.json

@@ -78,10 +78,16 @@ def _claim(work: str, against: str, aim: str, ratios: Sequence[float], unit: str
 
 
 def in_child(script: str | Path, *arguments: str, env: dict[str, str] | None = None):
-    """Return what a process of its own prints as JSON in its last line; it starts without compiled programs or caches."""
+    """Return what a process of its own prints as JSON in its last line; it starts without compiled programs or caches.
+
+    Raises:
+        RuntimeError: it failed; the message is what it said.
+    """
     command = [sys.executable, str(script), *arguments]
     cold = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-    done = subprocess.run(command, env={**cold, **(env or {})}, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env={**cold, **(env or {})}, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

@@ -181,7 +181,7 @@ def by_seed(name: str, reference: str) -> list[str]:
     return [*lines, "", verdict, "", f"- {where(result)}", ""]
 
 
-SPEED = (partial(speed.how_good, PREDICT_AIMS), speed.blobs, speed.mnist1d, speed.writing, speed.gpu)
+SPEED = (partial(speed.how_good, PREDICT_AIMS), speed.blobs, speed.engine, speed.mnist1d, speed.writing, speed.gpu)
 OTHERS = (overhead, averaging_overhead, prediction, average_from_disk, coefficients, fashion, fashion_averages)
 FAULTS = (fault_sections.faults, fault_sections.soak)
 SECTIONS = (*SPEED, *OTHERS, quality.section, cifar_section.cifar, *FAULTS)

@@ -1,6 +1,6 @@
 """What the engine feeds its program with: the rows of every replica's batches, and the data they are rows of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -35,13 +35,18 @@ class Feed:
         seeds: of the orders, one for each replica.
         epochs: of the run.
         room: bytes that data may take on the device; what does not fit is sent there in chunks.
+
+    Attributes:
+        resident: whether all data stay on the device.
+        held: the data there, once `hold` has put them there.
+        shape: of the row numbers of a chunk, (epochs, replicas, rows of an epoch).
     """
 
     def __init__(self, data: tuple, batch_size: int, seeds: Sequence[int], epochs: int, room: int):
         self.seeds, self.epochs, self.batch_size = list(seeds), epochs, batch_size
         self._philox = np.random.Philox(key=np.zeros(2, np.uint64))
         self._state, self._generator = self._philox.state, np.random.Generator(self._philox)
-        self.data = data
+        self.data, self.held = data, None
         leaves = keras.tree.flatten(data)
         self.rows = len(leaves[0])
         self.steps = -(-self.rows // batch_size)
@@ -49,6 +54,14 @@ class Feed:
         self.resident = row_bytes * self.rows <= room
         most = min(_STREAM_BYTES, room) // max(row_bytes * len(seeds) * batch_size, 1)
         self._batches_at_once = max(1, min(most, self.steps))
+        at_once = _ORDER_BYTES // (4 * len(self.seeds) * self.rows)
+        at_once = max(1, min(at_once, -(-epochs // _PARTS))) if self.resident else 1
+        self.shape = at_once, len(self.seeds), self.rows
+
+    def hold(self, put: Callable[[Any], Any]) -> None:
+        """Put the data on the device, if that is where they stay."""
+        if self.resident:
+            self.held = put(self.data)
 
     def first(self, count: int) -> tuple:
         """Return the first rows, in the order of the data."""
@@ -56,11 +69,10 @@ class Feed:
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the whole run, piece by piece; row numbers are those of the chunk's own data."""
-        at_once = _ORDER_BYTES // (4 * len(self.seeds) * self.rows)
-        at_once = max(1, min(at_once, -(-self.epochs // _PARTS))) if self.resident else 1
+        at_once = self.shape[0]
         for epoch in range(0, self.epochs, at_once):
             last = min(epoch + at_once, self.epochs)
-            rows = np.zeros((at_once, len(self.seeds), self.rows), "int32")
+            rows = np.zeros(self.shape, "int32")
             for e in range(epoch, last):
                 rows[e - epoch] = self._order(e)
             if self.resident:

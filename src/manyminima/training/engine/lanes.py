@@ -6,7 +6,7 @@ as many groups as it has cores, each by a thread of its own; measured on two cor
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
 
@@ -60,18 +60,27 @@ class Compiled:
 
     def __init__(self, function: Callable, **options: Any):
         self._function = jax.jit(function, **options)
-        self._ready: dict[tuple, Callable] = {}
+        self._begun: dict[tuple, Future] = {}
+
+    def begin(self, *args: Any) -> tuple:
+        """Begin to compile for arguments such as these, unless that has begun; return at once, what `ready` knows it by."""
+        key = tuple((leaf.shape, leaf.dtype, _devices(leaf)) for leaf in jax.tree.leaves(args))
+        if key not in self._begun:  # traced here: settings that hold for one thread only are part of it
+            self._begun[key] = _compiler().submit(self._function.lower(*args).compile)
+        return key
 
     def ready(self, *args: Any) -> Callable:
         """Return what is compiled for arguments such as these."""
-        key = tuple((leaf.shape, leaf.dtype, _devices(leaf)) for leaf in jax.tree.leaves(args))
-        if key not in self._ready:
-            self._ready[key] = self._function.lower(*args).compile()
-        return self._ready[key]
+        return self._begun[self.begin(*args)].result()
 
     def __len__(self) -> int:
         """How many times it was compiled."""
-        return len(self._ready)
+        return len(self._begun)
+
+
+@cache
+def _compiler() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(4, thread_name_prefix="compiler")
 
 
 def _devices(leaf: Any) -> Any:

@@ -28,12 +28,11 @@ def run(
     progress: Callable,
 ) -> tuple[Carry, dict[str, np.ndarray]]:
     """Train to the end; return the last states, and what metrics said at each epoch's end, (epochs, replicas, ...)."""
-    resident: Any = program.put(feed.data) if feed.resident else None
     history = History(feed)
     chunks = feed.chunks()
     chunk = next(chunks)
     while chunk is not None:
-        data = resident if feed.resident else program.put(chunk.data)
+        data = feed.held if feed.resident else program.put(chunk.data)
         base = chunk.epoch * feed.steps
         stops = sorted({*(n for n in due if chunk.first < n <= chunk.last), chunk.last})
         for first, last in zip([chunk.first, *stops[:-1]], stops, strict=True):

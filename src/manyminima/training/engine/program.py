@@ -61,6 +61,17 @@ class Program(Protocol):
         """Return data on the devices."""
         ...
 
+    def prepare(self, state: State, table: np.ndarray, data: Any, shape: Sequence[int]) -> None:
+        """Begin to compile for replicas that start like this, and return at once.
+
+        Args:
+            state: of one replica.
+            table: of rates; its shape counts.
+            data: on the devices.
+            shape: of the rows that `advance` will be given.
+        """
+        ...
+
     def begin(self, states: Sequence[State], which: np.ndarray, table: np.ndarray) -> Carry:
         """Return the replicas' first states, with each one's row of the table of rates, and that table."""
         ...

@@ -45,25 +45,28 @@ class Stacked:
         """Return data on the devices."""
         return jax.device_put(data, self._all)
 
+    def prepare(self, state: State, table: np.ndarray, data: Any, shape: Sequence[int]) -> None:
+        """Begin to compile for replicas that start like this, and return at once."""
+        size = len(self._groups[0])
+        carry = self._carry([[state] * size], [np.zeros(size, "int32")], table)
+        self._compiled.begin(*_args(carry, 0, data, jax.ShapeDtypeStruct((shape[0], size, shape[2]), "int32"), 0, 0))
+
     def begin(self, states: Sequence[State], which: np.ndarray, table: np.ndarray) -> Carry:
         """Return the replicas' first states."""
-        groups = []
-        for group in self._groups:
-            state = jax.tree.map(lambda *leaves: np.stack(leaves), *[states[r] for r in group])
-            logs = jax.tree.map(
-                lambda s: np.zeros((len(self._groups[0]), *s.shape), s.dtype), self._parts.whole.shape[1]
-            )
-            groups.append((state, logs))
-        whichs = [which[group] for group in self._groups]
-        return Carry(*jax.device_put((groups, whichs), self._own), *self.put((table, states[0][3])))
+        return self._carry([[states[r] for r in g] for g in self._groups], [which[g] for g in self._groups], table)
+
+    def _carry(self, groups: Sequence[Any], which: list[np.ndarray], table: np.ndarray) -> Carry:
+        stacked = [jax.tree.map(lambda *leaves: np.stack(leaves), *states) for states in groups]
+        size, shapes = len(groups[0]), self._parts.whole.shape[1]
+        logs = [jax.tree.map(lambda s: np.zeros((size, *s.shape), s.dtype), shapes) for _ in groups]
+        own = jax.device_put((list(zip(stacked, logs, strict=True)), which), self._own)
+        return Carry(*own, *self.put((table, groups[0][0][3])))
 
     def advance(self, carry: Carry, data: Any, rows: np.ndarray, first: int, last: int) -> tuple[Carry, Said]:
         """Return the new states, and what metrics say."""
 
         def args(g: int) -> tuple:
-            own = rows if len(self._groups) == 1 else rows[:, self._groups[g]]
-            state = carry.replicas[g], carry.which[g], carry.table, carry.fresh
-            return *state, data, own, np.int32(first), np.int32(last)
+            return _args(carry, g, data, rows if len(self._groups) == 1 else rows[:, self._groups[g]], first, last)
 
         run = self._compiled.ready(*args(0))
         done = each(lambda g: run(*args(g)), len(self._groups), self._lanes)
@@ -111,6 +114,12 @@ class Stacked:
         shapes = {**parts.results.shape, **parts.whole.shape[1]}
         empty = {name: jnp.zeros((*rows.shape[:2], *s.shape), s.dtype) for name, s in shapes.items()}
         return lax.fori_loop(first // steps, (last + steps - 1) // steps, epoch, (carry, empty))
+
+
+def _args(carry: Carry, g: int, data: Any, rows: Any, first: int, last: int) -> tuple:
+    """Return what the program of a group takes."""
+    states = carry.replicas[g], carry.which[g], carry.table, carry.fresh
+    return *states, data, rows, np.int32(first), np.int32(last)
 
 
 def _over_replicas(function: Callable) -> Callable:

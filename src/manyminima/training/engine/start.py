@@ -20,6 +20,7 @@ __all__ = [
     "build",
     "check_supported",
     "check_two",
+    "first_state",
     "start",
     "state_of",
     "untouched_generators",
@@ -43,48 +44,67 @@ class Impure(Exception):
     """Why a model's training cannot be part of the engine's program."""
 
 
+def first_state(model: keras.Model, batch: tuple, prepare: Callable, metrics: list | None) -> State:
+    """Return the state of the first replica, after building what of its model is not built yet.
+
+    Args:
+        model: compiled, and built.
+        batch: one batch of the data, for metrics that are built by what they see.
+        prepare: called with the model, once its optimizer is built.
+        metrics: values of the metrics' variables; None: they have to be built.
+    """
+    with untouched_generators():
+        if metrics is None:
+            model._symbolic_build(data_batch=batch)
+        _prepare(model, prepare)
+    state = state_of(model)
+    return state if metrics is None else [*state[:3], metrics]
+
+
 def start(
     first: keras.Model,
+    state: State,
     build_model: Callable[[], keras.Model],
     seeds: Sequence[int],
     batch: tuple,
     prepare: Callable,
-    metrics: list | None,
 ) -> Start:
-    """Build one model for each different seed, leaving the global random generators as they were.
+    """Build one model for each other seed, leaving the global random generators as they were.
 
     Args:
         first: the model of the first seed.
+        state: of the first replica.
         build_model: returns a compiled model.
         seeds: one for each replica; replicas of the same seed start from the same state.
-        batch: one batch of the data, for models and metrics that are built by what they see.
+        batch: one batch of the data, for models that are built by what they see.
         prepare: called with each model, once its optimizer is built.
-        metrics: values of the metrics' variables; None: they have to be built.
 
     Raises:
         ValueError: two seeds gave the same weights, or models of different architectures.
     """
-    if metrics is None:
-        first._symbolic_build(data_batch=batch)
-        metrics = state_of(first)[3]
-    models, states, slots = [first], {}, None
+    states: dict[int, State] = {seeds[0]: state}
+    second, slots = None, None
     with untouched_generators():
-        for seed in dict.fromkeys(seeds):
-            model = first if not states else build(build_model, seed, batch)
+        for seed in list(dict.fromkeys(seeds))[1:]:
+            model = build(build_model, seed, batch)
             as_others = slots is not None and _same(model.optimizer.variables, slots)
             if not as_others:
-                if not model.optimizer.built:  # one that scales losses would make its variables twice
-                    model.optimizer.build(model.trainable_variables)
-                prepare(model)
+                _prepare(model, prepare)
             _check_alike(first, model, PARTS[: 2 if as_others else 3], seeds[0], seed)
-            state = state_of(model)
+            own = state_of(model)
             # The metrics of the other models are not built, nor, after the second, their optimizers where all start alike.
-            states[seed] = [*state[:2], slots if as_others else state[2], metrics]
-            if len(states) == 2:
-                slots = state[2] if _same(first.optimizer.variables, state[2]) else None  # they come from no weights
-            models = [*models, model][: min(len(states), 2)]
+            states[seed] = [*own[:2], slots if slots is not None and as_others else own[2], state[3]]
+            if second is None:
+                second = model
+                slots = own[2] if _same(first.optimizer.variables, own[2]) else None  # they come from no weights
     _check_different(states)
-    return Start(first, models[1] if len(models) > 1 else None, [states[seed] for seed in seeds])
+    return Start(first, second, [states[seed] for seed in seeds])
+
+
+def _prepare(model: keras.Model, prepare: Callable) -> None:
+    if not model.optimizer.built:  # one that scales losses would make its variables twice
+        model.optimizer.build(model.trainable_variables)
+    prepare(model)
 
 
 def check_two(build_model: Callable[[], keras.Model], seeds: Sequence[int], batch: tuple) -> None:

@@ -17,7 +17,7 @@ from manyminima.training.engine.data import Feed
 from manyminima.training.engine.plan import Job, Orders
 from manyminima.training.engine.program import Parts, Program, choose, program
 from manyminima.training.engine.stacked import Stacked
-from manyminima.training.engine.start import Start, check_supported, start
+from manyminima.training.engine.start import State, check_supported, first_state, start
 from manyminima.training.engine.step import check_pure, trace_results, trace_step
 from manyminima.training.engine.unrolled import Unrolled
 from manyminima.training.instep import InStep
@@ -59,15 +59,49 @@ class Together:
         signed = known.signature(model, job.first_batch, orders.driven, self._average())
         step = known.recall(signed)
         metrics = None if step is None or job.validation_data is not None else step.metrics
-        self._start = start(model, build_model, job.seeds, job.first_batch, self._follow, metrics)
+        state = first_state(model, job.first_batch, self._follow, metrics)
         self._feed = Feed(job.data, job.batch_size, job.seeds, job.epochs, _room() if room is None else room)
-        step = step or known.keep(_traced(signed, self._start, self._feed, orders.driven))
-        self._program = _program(self._start, self._feed, orders.driven, job.execution, step)
+        step = step or known.keep(_traced(signed, model, state, self._feed, orders.driven))
+        schedules, which = _different(orders.plans)
+        early = self._choose(model, None, step) if signed else None
+        if early and self._feed.resident:  # it is compiled while the other replicas are built
+            table = np.zeros((len(schedules), job.total) if schedules else (1, 1), "float32")
+            early.prepare(state, table, self._feed.held, self._feed.shape)
+        self._start = start(model, state, build_model, job.seeds, job.first_batch, self._follow)
+        self._program = early or self._choose(model, self._start.second, step)
+        self._rates = _table(schedules, job.total), which
         self.record = {
             "execution": type(self._program).__name__.lower(),
             "devices": len(self._program.devices),
             "resident": self._feed.resident,
         }
+
+    def _choose(self, model: keras.Model, second: keras.Model | None, step: known.Known) -> Program:
+        """Return the program for these replicas, one that is kept if their training step is the same, and give it the data.
+
+        Args:
+            model: of the first replica.
+            second: of another one; None: there is none, or it can be no different.
+            step: the training step.
+        """
+        feed, driven, devices = self._feed, self._orders.driven, jax.local_devices()
+        replicas, smaller = len(feed.seeds), feed.rows % feed.batch_size
+        batch, rest = feed.first(feed.batch_size), feed.first(smaller)
+        whole, results = step.whole, step.results
+        execution = choose(model, whole.work, self._job.execution)
+        checked = second is not None
+        key = (execution, whole.hash, results.hash, feed.batch_size, smaller, replicas, checked, tuple(devices))
+
+        def make() -> Program:
+            model._symbolic_build(data_batch=batch)  # not done yet if its step was known
+            if step.signed is None:
+                check_pure(model, second, whole, batch, driven)
+            parts = Parts(whole, trace_step(model, rest, driven) if smaller else None, results, feed.batch_size)
+            return {"stacked": Stacked, "unrolled": Unrolled}[execution](parts, replicas, devices)
+
+        chosen = program(key, make)
+        feed.hold(chosen.put)
+        return chosen
 
     def _follow(self, model: keras.Model) -> None:
         """Have an average that is taken after every step kept by the model's optimizer; the first one serves to read it."""
@@ -87,7 +121,7 @@ class Together:
         """Return the first replica's model as it is at the end, and the history, (epochs, replicas, ...)."""
         job, orders, model = self._job, self._orders, self._start.model
         collector = loop.Collector(model, self._folds, orders.plans, job.steps, self._instep, job.validation_data)
-        table, which = _rates(orders.plans, job.total)
+        table, which = self._rates
         carry = self._program.begin(self._start.states, which, table)
         carry, history = loop.run(self._program, carry, self._feed, orders.due, collector, progress)
         model.set_weights(collector.weights(self._program.fetch(carry, (0, 1))[0]))
@@ -96,43 +130,27 @@ class Together:
         return model, history
 
 
-def _traced(signed: str | None, start: Start, feed: Feed, driven: bool) -> known.Known:
+def _traced(signed: str | None, model: keras.Model, state: State, feed: Feed, driven: bool) -> known.Known:
     """Return the training step of a whole batch, what metrics say, and their first values."""
-    batch = feed.first(feed.batch_size)
-    whole, results = trace_step(start.model, batch, driven), trace_results(start.model)
-    return known.Known(signed, whole, results, start.states[0][3])
+    whole, results = trace_step(model, feed.first(feed.batch_size), driven), trace_results(model)
+    return known.Known(signed, whole, results, state[3])
 
 
-def _program(start: Start, feed: Feed, driven: bool, wanted: str, step: known.Known) -> Program:
-    """Return the program for these replicas: one that is kept, if their training step is the same."""
-    model, replicas, devices = start.model, len(start.states), jax.local_devices()
-    smaller = feed.rows % feed.batch_size
-    batch, rest = feed.first(feed.batch_size), feed.first(smaller)
-    whole, results = step.whole, step.results
-    execution = choose(model, whole.work, wanted)
-    checked = start.second is not None
-    key = (execution, whole.hash, results.hash, feed.batch_size, smaller, replicas, checked, tuple(devices))
-
-    def make() -> Program:
-        model._symbolic_build(data_batch=batch)  # not done yet if its step was known
-        if step.signed is None:
-            check_pure(model, start.second, whole, batch, driven)
-        parts = Parts(whole, trace_step(model, rest, driven) if smaller else None, results, feed.batch_size)
-        return {"stacked": Stacked, "unrolled": Unrolled}[execution](parts, replicas, devices)
-
-    return program(key, make)
-
-
-def _rates(plans: Sequence[Plan], total: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rates of all steps, one row for each different schedule, and each replica's row; float32 and int32."""
+def _different(plans: Sequence[Plan]) -> tuple[list[Callable], np.ndarray]:
+    """Return the different schedules, and which of them each replica has, int32."""
     different: list[Callable] = []
     which = []
     for plan in plans:
         if plan.lr is not None and plan.lr not in different:
             different.append(plan.lr)
         which.append(0 if plan.lr is None else different.index(plan.lr))
-    rows = [(_row if isinstance(lr, Hashable) else _row.__wrapped__)(lr, total) for lr in different]
-    return np.stack(rows) if rows else np.zeros((1, 1), "float32"), np.array(which, "int32")
+    return different, np.array(which, "int32")
+
+
+def _table(schedules: Sequence[Callable], total: int) -> np.ndarray:
+    """Return the rates of all steps, a row for each schedule, float32."""
+    rows = [(_row if isinstance(lr, Hashable) else _row.__wrapped__)(lr, total) for lr in schedules]
+    return np.stack(rows) if rows else np.zeros((1, 1), "float32")
 
 
 @lru_cache(maxsize=16)

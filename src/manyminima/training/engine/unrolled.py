@@ -49,6 +49,12 @@ class Unrolled:
         """Return data on the devices."""
         return [jax.device_put(data, device) for device in self.devices]
 
+    def prepare(self, state: State, table: np.ndarray, data: list, shape: Sequence[int]) -> None:
+        """Begin to compile for replicas that start like this, and return at once."""
+        carry = self.begin([state] * self._replicas, np.zeros(self._replicas, "int32"), table)
+        for g in range(len(self.devices)):
+            self._compile(g, carry, data, shape[-1], Compiled.begin)
+
     def begin(self, states: Sequence[State], which: np.ndarray, table: np.ndarray) -> Carry:
         """Return the replicas' first states."""
         logs = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), self._parts.whole.shape[1])
@@ -58,7 +64,8 @@ class Unrolled:
     def advance(self, carry: Carry, data: list, rows: np.ndarray, first: int, last: int) -> tuple[Carry, Said]:
         """Return the new states, and what metrics say."""
         chunk = _Chunk(data, rows, first, last)
-        ready = [self._compile(g, carry, chunk) for g in range(len(self.devices))]
+        for way in (Compiled.begin, Compiled.ready):  # all at the same time
+            ready = [self._compile(g, carry, data, rows.shape[-1], way) for g in range(len(self.devices))]
         stop = threading.Event()
 
         def train(g: int) -> tuple:
@@ -82,17 +89,16 @@ class Unrolled:
     def _to(self, group: int, values: Any) -> Any:
         return jax.device_put(values, self.devices[self._place(group)])
 
-    def _compile(self, g: int, carry: Carry, chunk: _Chunk) -> tuple[Callable, Callable, Callable]:
-        """Return what does a whole batch, and an epoch's last one, and what says what metrics say, on a group's device."""
-        group, which, place, size = carry.replicas[g], carry.which[g], self._place(g), self._parts.batch_size
-        order = chunk.rows[0, self._groups[g]]
+    def _compile(self, g: int, carry: Carry, data: list, rows: int, way: Callable) -> tuple:
+        """Have what does a whole batch, an epoch's last one, and says what metrics say, compiled for a group's device."""
+        group, place, size = carry.replicas[g], self._place(g), self._parts.batch_size
 
-        def ready(step: Compiled, rows: np.ndarray) -> Callable:
-            return step.ready(group, which, carry.table[place], chunk.data[place], rows)
+        def compiled(step: Compiled, count: int) -> Any:
+            chosen = jax.ShapeDtypeStruct((len(self._groups[g]), count), "int32")
+            return way(step, group, carry.which[g], carry.table[place], data[place], chosen)
 
-        smaller = order[:, : order.shape[-1] % size]
-        whole = ready(self._whole, order[:, :size])
-        return whole, ready(self._rest, smaller) if smaller.size else whole, self._results.ready(group)
+        whole, smaller = compiled(self._whole, size), rows % size
+        return whole, compiled(self._rest, smaller) if smaller else whole, way(self._results, group)
 
     def _train(
         self, g: int, ready: tuple, carry: Carry, chunk: _Chunk, stop: threading.Event
