@@ -27,6 +27,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(trails, "CACHE", tmp_path)
     monkeypatch.setattr(results, "FROZEN", tmp_path / "frozen.json")
     monkeypatch.setattr(results, "SCORED", tmp_path / "scored.json")
+    monkeypatch.setattr(results, "AGAIN", tmp_path / "again.json")
     return tmp_path
 
 
@@ -80,6 +81,15 @@ def test_test_rows_wait_for_the_choice_and_are_scored_once(cache):
     for command in (results.score, results.freeze):
         with pytest.raises(FileExistsError, match="remove it with"):
             command(1)
+
+
+def test_new_signals_wait_for_the_test_rows_and_are_scored_once(cache):
+    with pytest.raises(FileNotFoundError, match="the test rows come first"):
+        results.score_again(1)
+    results.SCORED.write_text("{}")
+    results.AGAIN.write_text("{}")
+    with pytest.raises(FileExistsError, match=r"again.json' exists: these rows have been looked at"):
+        results.score_again(1)
 
 
 def test_groups_are_of_one_kind_and_shares_are_apart(cache):

@@ -8,6 +8,7 @@ then are the test rows scored, once. Each command goes on where it stopped.
     python -m quality freeze        # choose one option of each idea, on validation rows
     python -m quality final         # train the chosen ones on new seeds, and the reference nets
     python -m quality score         # the test rows, once
+    python -m quality again         # the same choice on 10,000 new signals, once
     python -m quality page          # the table of docs/quality.md
 """
 
@@ -48,15 +49,16 @@ def train_all(wanted: tuple[list[Trail], list], of: str, seconds: float) -> None
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("search", "freeze", "final", "score", "page"))
+    parser.add_argument("command", choices=("search", "freeze", "final", "score", "again", "page"))
     parser.add_argument("--seconds", type=float, default=1e9, help="begin nothing new after so many")
     parser.add_argument("--share", default="0/1", help="of training: 0/2 and 1/2 for two processes")
     options = parser.parse_args()
     if options.command == "page":
         page.write_table()
         return
-    if options.command in ("freeze", "score"):
-        getattr(results, options.command)(options.seconds)
+    judge = {"freeze": results.freeze, "score": results.score, "again": results.score_again}
+    if options.command in judge:
+        judge[options.command](options.seconds)
         return
     train_all(searched() if options.command == "search" else chosen(), options.share, options.seconds)
 

@@ -18,12 +18,13 @@ from quality import peers
 from quality.ideas import CLOSE, EMA, IDEAS, SINGLE, Option
 from quality.problem import CACHE, EMA_NETS, EPOCHS, FINAL, NETS, NETS_TUNED, SEARCH, data, rows
 from quality.scoring import combined, on_validation, scores
-from quality.trails import missing
+from quality.trails import forget, missing
 
-__all__ = ["FROZEN", "SCORED", "freeze", "frozen", "score", "within"]
+__all__ = ["AGAIN", "FROZEN", "SCORED", "freeze", "frozen", "score", "score_again", "within"]
 
 RESULTS = Path(__file__).parents[1] / "results"
 FROZEN, SCORED = RESULTS / "quality_frozen.json", RESULTS / "quality.json"
+AGAIN = RESULTS / "quality_again.json"
 
 
 def frozen() -> dict[str, Any]:
@@ -44,7 +45,7 @@ def frozen() -> dict[str, Any]:
 
 def freeze(seconds: float) -> None:
     """Choose an option of each idea and a peak of each peer, by their mean calibrated NLL on validation rows."""
-    _check_unscored()
+    _check_unscored(SCORED)
     trained = {name: _is_trained(name) for name in (*IDEAS, *peers.PEERS)}
     found = _each("validation", [name for name in trained if trained[name]], _chosen, seconds)
     if found is None:
@@ -129,32 +130,44 @@ def _mean_and_error(values: list[float]) -> list[float]:
 def score(seconds: float) -> None:
     """Score what was chosen on the test rows, once, with intervals over seeds, reference nets and rows."""
     choice = frozen()
-    _check_unscored()
+    _check_unscored(SCORED)
     if choice["test_sha256"] != data().contract["test_sha256"]:
         raise ValueError("the test rows are not those of the day of the choice. Restore the data, or choose again.")
-    y = rows("test")[1]
+    _score("test", choice, [*choice["ideas"], *choice["peers"]], SCORED, seconds)
+
+
+def score_again(seconds: float) -> None:
+    """Score the same choice on new signals, once; nothing can be chosen any more. Of the peers no weights were kept."""
+    if not SCORED.exists():
+        raise FileNotFoundError(f"'{SCORED}' does not exist: the test rows come first. Run python -m quality score.")
+    _check_unscored(AGAIN)
+    choice = frozen()
+    _score("fresh", choice, list(choice["ideas"]), AGAIN, seconds)
+
+
+def _score(part: str, choice: dict[str, Any], names: list[str], path: Path, seconds: float) -> None:
+    y = rows(part)[1]
     option = {name: Option(**found["option"]) for name, found in choice["ideas"].items()}
     references = {name: Option(**given) for name, given in choice["references"].items()}
-    nets = np.stack([combined(references["nets"], seed, "test") for seed in NETS])
-    averages = np.stack([combined(references["moving averages"], seed, "test") for seed in EMA_NETS])
+    nets = np.stack([combined(references["nets"], seed, part) for seed in NETS])
+    averages = np.stack([combined(references["moving averages"], seed, part) for seed in EMA_NETS])
 
     def row(name: str) -> dict[str, Any]:
+        forget()
         if name in peers.PEERS:
             peak = choice["peers"][name]["peak"]
-            probs = np.stack(
-                [peers.peer_probs(name, peak, s, "test") for s in FINAL if peers.is_trained(name, peak, s)]
-            )
+            probs = np.stack([peers.peer_probs(name, peak, s, part) for s in FINAL if peers.is_trained(name, peak, s)])
         else:
-            probs = np.stack([combined(option[name], seed, "test") for seed in FINAL])
+            probs = np.stack([combined(option[name], seed, part) for seed in FINAL])
         worth = [asdict(deep_ensemble_equivalent(y, probs, reference)) for reference in (nets, averages)]
         return {"scores": scores(y, probs), "nets": worth[0], "moving averages": worth[1]}
 
-    ready = [name for name in option if not _left([option[name]], FINAL)]
-    found = _each("test", [*ready, *choice["peers"]], row, seconds)
+    ready = [name for name in names if name in peers.PEERS or not _left([option[name]], FINAL)]
+    found = _each(part, ready, row, seconds)
     if found is None:
         return
     curves = {n: reference_curve(y, r).calibrated_nll for n, r in (("nets", nets), ("moving averages", averages))}
-    about = {"environment": environment("torch", "torchensemble"), "curves": curves}
+    about = {"environment": environment("torch", "torchensemble"), "curves": curves, "scored_rows": len(y)}
     single = found[SINGLE]["scores"]
     for entry in found.values():
         entry["differences"] = {
@@ -164,8 +177,8 @@ def score(seconds: float) -> None:
         entry["means"] = {metric: interval(values) for metric, values in entry["scores"].items()}
     for entry in found.values():
         del entry["scores"]
-    _write(SCORED, {**choice, **about, "found": found})
-    print(f"scored: {SCORED}")
+    _write(path, {**choice, **about, "found": found})
+    print(f"scored: {path}")
 
 
 def _each(kind: str, names: list[str], do: Callable[[str], dict], seconds: float) -> dict[str, Any] | None:
@@ -201,10 +214,10 @@ def _short(found: dict[str, Any]) -> str:
     return f"{np.mean(found['scores']['calibrated_nll']):.4f}  worth {found['nets']['value']:.1f} nets"
 
 
-def _check_unscored() -> None:
-    if SCORED.exists():
+def _check_unscored(path: Path) -> None:
+    if path.exists():
         raise FileExistsError(
-            f"'{SCORED}' exists: the test rows have been looked at, and whatever is chosen now is no longer blind. Read "
+            f"'{path}' exists: these rows have been looked at, and whatever is chosen now is no longer blind. Read "
             f"it; to start all over, say so in the page and remove it with '{FROZEN}'."
         )
 

@@ -22,7 +22,7 @@ from manyminima.training.memory import Memory
 from quality.problem import BATCH, CACHE, EPOCHS, data, network, per_epoch, rows
 from quality.rates import RATES, own_steps
 
-__all__ = ["AVERAGES", "Trail", "missing", "predict", "train"]
+__all__ = ["AVERAGES", "Trail", "forget", "missing", "predict", "train"]
 
 DECAYS = (0.98, 0.99, 0.995)
 AVERAGES = ("newest", *(f"ema {decay}" for decay in DECAYS))
@@ -181,3 +181,8 @@ def predict(trail: Trail, average: str, steps: tuple[int, ...], part: str) -> np
     for step, probs in zip(new, found, strict=True):
         _probs[trail, average, step, part] = probs
     return np.stack([_probs[trail, average, step, part] for step in steps])
+
+
+def forget() -> None:
+    """Let go of all predictions: those for many rows fill the memory."""
+    _probs.clear()
