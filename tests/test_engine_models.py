@@ -175,11 +175,18 @@ def test_several_inputs_and_outputs():
 rows_of_data = st.integers(1, 40)
 
 
-@given(rows=rows_of_data, batch=st.integers(1, 40), epochs=st.integers(1, 45), room=st.sampled_from([0, 100, 10**6]))
-def test_chunks_are_the_batches_of_every_replica(rows, batch, epochs, room):
+@given(
+    rows=rows_of_data,
+    batch=st.integers(1, 40),
+    epochs=st.integers(1, 45),
+    room=st.sampled_from([0, 100, 10**6]),
+    work=st.sampled_from([0, 1e8, 1e12]),
+)
+def test_chunks_are_the_batches_of_every_replica(rows, batch, epochs, room, work):
     """Whether data stay on the device or come in pieces, each step sees the rows that `Batches` defines."""
     x, batch, seeds = np.arange(rows, dtype="float32") * 3, min(batch, rows), (4, 9, 4)
     feed = Feed((x,), batch, seeds, epochs, room)
+    feed.cut(work)
     at = 0
     for chunk in feed.chunks():
         (data,) = feed.data if feed.resident else chunk.data
@@ -192,6 +199,16 @@ def test_chunks_are_the_batches_of_every_replica(rows, batch, epochs, room):
                 np.testing.assert_array_equal(data[numbers], expected)
         at = chunk.last
     assert at == epochs * feed.steps
+
+
+def test_the_more_work_an_epoch_is_the_fewer_are_done_at_once():
+    """Between two chunks progress is told, and Ctrl-C heard."""
+    feed = Feed((np.zeros((64, 1), "float32"),), 16, (1, 2), 200, 10**6)
+    found = []
+    for work in (0, 1e3, 5e8, 1e12):
+        feed.cut(work)
+        found.append(feed.shape)
+    assert found == [(10, 2, 64), (10, 2, 64), (5, 2, 64), (1, 2, 64)]
 
 
 @jax_only

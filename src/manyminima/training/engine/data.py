@@ -10,7 +10,8 @@ __all__ = ["Chunk", "Feed"]
 
 _ORDER_BYTES = 2**26  # of row numbers on the device at once
 _STREAM_BYTES = 2**28  # of data on the device at once, where not all of it fits
-_PARTS = 20  # of a run: how often its progress is told
+_PARTS = 20  # of a run: how often its progress is told at least
+_OPERATIONS = 2e10  # between two such times; a second or two of one core, in which nobody can interrupt
 
 
 class Chunk(NamedTuple):
@@ -54,8 +55,13 @@ class Feed:
         self.resident = row_bytes * self.rows <= room
         most = min(_STREAM_BYTES, room) // max(row_bytes * len(seeds) * batch_size, 1)
         self._batches_at_once = max(1, min(most, self.steps))
-        at_once = _ORDER_BYTES // (4 * len(self.seeds) * self.rows)
-        at_once = max(1, min(at_once, -(-epochs // _PARTS))) if self.resident else 1
+        self.cut(0)
+
+    def cut(self, work: float) -> None:
+        """Choose how many epochs are done at once, given the floating-point operations of one replica's step."""
+        most = _ORDER_BYTES // (4 * len(self.seeds) * self.rows)
+        quick = int(_OPERATIONS / max(work * self.steps * len(self.seeds), 1))
+        at_once = max(1, min(most, quick, -(-self.epochs // _PARTS))) if self.resident else 1
         self.shape = at_once, len(self.seeds), self.rows
 
     def hold(self, put: Callable[[Any], Any]) -> None:

@@ -62,6 +62,7 @@ class Together:
         state = first_state(model, job.first_batch, self._follow, metrics)
         self._feed = Feed(job.data, job.batch_size, job.seeds, job.epochs, _room() if room is None else room)
         step = step or known.keep(_traced(signed, model, state, self._feed, orders.driven))
+        self._feed.cut(step.whole.work)
         schedules, which = _different(orders.plans)
         early = self._choose(model, None, step) if signed else None
         if early and self._feed.resident:  # it is compiled while the other replicas are built
