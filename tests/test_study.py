@@ -2,10 +2,14 @@
 
 import dataclasses
 import json
+from io import StringIO
 
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 
 import manyminima as mm
@@ -78,7 +82,10 @@ def test_a_deep_ensemble_shares_the_budget():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("snapshoot", "no method 'snapshoot'. Expected one of single, constant, deep-ensemble, "),
+        (
+            "snapshoot",
+            "no method 'snapshoot'. Did you mean snapshot\\? Expected one of single, constant, deep-ensemble, ",
+        ),
         ("snapshot:cycle=5", "unknown option cycle. It takes cycles, floor"),
         ("snapshot:cycles=5,peak=1", "The peak is chosen on validation rows, from --peaks"),
         ("snapshot:cycles=five", "expected a number for cycles, got 'five'"),
@@ -115,11 +122,53 @@ def test_what_cannot_be_told_apart_is_no_gain():
     row = results.Row("swa", 0.1, 4, 1, {"nll": (0.1, 0.2, 0.3)}, {"nll": same})
     single = dataclasses.replace(row, name="single", differences={})
     assert verdict.headline([single, row], "nll").startswith("No gain: over 3 seeds nothing beats one ordinary run")
-    assert verdict.sentence(row) == "swa: no gain in NLL, +0.0000 (95% +0.0000 to +0.0000)."
+    assert verdict.sentence(row) == "swa: no gain in NLL."
     worse = dataclasses.replace(row, differences={"nll": paired((1.0, 1.1, 1.2), (0.1, 0.3, 0.3))})
     assert verdict.headline([single, worse], "nll").endswith("Worse: swa.")
     better = dataclasses.replace(row, differences={"nll": paired((0.1, 0.3, 0.3), (1.0, 1.1, 1.2))})
-    assert verdict.headline([single, worse, better], "nll").endswith("in NLL: swa (-0.8667).")
+    assert verdict.headline([single, worse, better], "nll").endswith("in NLL: swa (-0.8667 ± 0.1434).")
+    mixed = dataclasses.replace(row, differences={**better.differences, "error": same, "ece": worse.differences["nll"]})
+    assert verdict.sentence(mixed) == "swa: better in NLL; worse in ECE; no gain in error."
+
+
+def test_p_values_are_those_of_pairs():
+    rng = np.random.default_rng(3)
+    ours, reference = rng.normal(size=7), rng.normal(size=7) + 0.5
+    np.testing.assert_allclose(paired(tuple(ours), tuple(reference)).p, stats.ttest_rel(ours, reference).pvalue)
+    assert paired((1.0, 2.0), (1.0, 2.0)).p == 1
+    assert paired((1.0, 2.0), (2.0, 3.0)).p == 0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_what_holm_believes_is_what_his_steps_reject(p_values):
+    rejected = 0
+    for k, p in enumerate(sorted(p_values)):
+        if p * (len(p_values) - k) >= 0.05:
+            break
+        rejected += 1
+    raised = results.holm(p_values)
+    assert sum(p < 0.05 for p in raised) == rejected
+    assert all(a >= b for a, b in zip(raised, p_values, strict=True))
+    assert [p for _, p in sorted(zip(p_values, raised, strict=True))] == sorted(raised)
+
+
+def test_the_headline_allows_for_how_many_are_compared():
+    rng = np.random.default_rng(0)
+    scores = tuple(rng.normal(1, 0.1, 6))
+    gap = rng.normal(size=6)
+    gap = (gap - gap.mean()) / gap.std(ddof=1)
+
+    def row(name, t):
+        ours = tuple(np.add(scores, 0.01 * (gap * np.sqrt(6) - t) / np.sqrt(6)))
+        return results.Row(name, 0.1, 4, 1, {"nll": ours}, {"nll": paired(ours, scores)})
+
+    single = dataclasses.replace(row("single", 0), differences={})
+    weak, strong, none = row("weak", 2.8), row("strong", 20.0), row("none", 0.1)  # p = 0.038, 6e-6, 0.9
+    assert verdict.headline([single, weak], "nll").endswith("weak (-0.0114 ± 0.0105).")
+    text = verdict.headline([single, weak, none], "nll")
+    assert "No gain" in text
+    assert "Unsure: weak; taken alone better, but 2 methods were compared" in text
+    assert [r.name for r in verdict.better([single, none, strong, weak], "nll")] == ["strong"]
 
 
 def test_scores_are_those_of_each_seed():
@@ -141,11 +190,35 @@ def test_every_method_stands_beside_the_baselines(done, folder):
     assert [row.epochs for row in done.rows] == [4, 4, 4, 4, 2]
     assert {row.peak for row in done.rows} <= {0.03, 0.1}
     assert set(done.rows[0].scores) == {"error", "nll", "calibrated_nll", "ece"}
-    text = str(done)
+    text = " ".join(str(done).split())
     for row in done.rows:
         assert row.name in text
-    assert "each stands for itself" in text
-    assert "try others beyond it" in text
+    assert "each interval stands for itself" in text
+    assert "the best may lie beyond. Try " in text
+    assert "2 seeds are few" in text
+    assert f"To train an ordinary run, with its best peak: {done.rows[0].recipe}, 4 epochs. The study took" in text
+    assert [tried.peak for tried in done.rows[0].tried] == [0.03, 0.1]
+    best = min(done.rows[0].tried, key=lambda tried: tried.loss)
+    assert done.rows[0].peak == best.peak
+
+
+def test_runs_that_share_a_budget_have_the_first_seed_in_common(done):
+    row = done.rows[-1]
+    once = mm.recipes.snapshot(cycles=1, peak=row.peak)
+    probs = [
+        mm.train(build_model, WINE.x_train, WINE.y_train, once, epochs=2, batch_size=32, seed=seed).predict(WINE.x_test)
+        for seed in (1, 1_000_001)
+    ]
+    np.testing.assert_allclose(row.scores["nll"][1], mm.metrics.nll(WINE.y_test, np.mean(probs, axis=0)), rtol=1e-4)
+
+
+def test_epochs_that_cannot_be_shared_are_told(done):
+    short = dataclasses.replace(done.rows[-1], name="deep-ensemble:members=3", runs=3, epochs=1)
+    notes = " ".join(verdict.notes([*done.rows[:2], short], 4))
+    assert (
+        "4 epochs, or the most below it that its runs can share: deep-ensemble:members=3 3 × 1; peaks were chosen"
+        in notes
+    )
 
 
 def test_a_method_is_what_its_recipe_trains_and_the_mean_of_its_members(done):
@@ -168,11 +241,11 @@ def test_the_same_call_again_trains_nothing(done, folder, monkeypatch):
 def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, monkeypatch, done):
     calls, make = [], running.predictions
 
-    def interrupted(job, method, peaks, seeds, progress):
+    def interrupted(job, method, *rest):
         calls.append(method.name)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return make(job, method, peaks, seeds, progress)
+        return make(job, method, *rest)
 
     monkeypatch.setattr("manyminima.comparison.studying.predictions", interrupted)
     for _ in range(2):
@@ -182,11 +255,13 @@ def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, monkeypatch, do
             continue
     parts = len(list((tmp_path / "study" / "parts").iterdir()))
     assert len(calls) == parts + 1  # the one that was interrupted was made twice
-    assert found.headline == done.headline
+    assert [row.scores for row in found.rows] == [row.scores for row in done.rows]
 
 
 def test_another_study_is_not_mixed_in(done, folder, tmp_path):
-    with pytest.raises(FileExistsError, match=r"holds a study with another epochs\. Choose another directory"):
+    with pytest.raises(
+        FileExistsError, match=r"holds another study: epochs 4, not 5\..*choose another directory, or delete"
+    ):
         mm.study(build_model, WINE, RECIPES, **{**OPTIONS, "epochs": 5}, into=folder)
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError, match="is not empty, and holds no study"):
@@ -200,7 +275,10 @@ def test_a_study_writes_files(done, tmp_path):
     assert problems(done._repr_html_()) == []
     assert repr(done) == f"Study({len(done.rows)} methods, {done.about['seeds']} seeds: {done.headline!r})"
     assert "http:" not in page.replace("http://www.w3.org", "")
+    assert "To train an ordinary run" in page
     data = json.loads(done.to_json(tmp_path / "study.json").read_text())
+    assert data["winner"] == "single"
+    assert data["about"]["seconds"] > 0
     assert [row["name"] for row in data["rows"]] == [row.name for row in done.rows]
     assert done.headline in done._repr_html_()
 
@@ -216,36 +294,69 @@ def test_a_run_that_diverges_is_named_and_compared_with_nothing(done):
     failed = (0.5, float("nan"))
     nothing = dict.fromkeys(done.rows[2].scores, paired(failed, (0.1, 0.2)))
     row = dataclasses.replace(done.rows[2], failed=(1,), differences=nothing)
-    assert "predictions of seeds 1 are not finite" in verdict.sentence(row)
-    study = dataclasses.replace(done, rows=(done.rows[0], row))
-    assert "diverged" in "".join(
-        cell for _, (_, body) in showing._tables(study) for cells in body for cell in cells[1:]
-    )
+    assert verdict.sentence(row).endswith(f"diverged at peak {row.peak:g} with seed 1, so it is compared in nothing.")
+    study = dataclasses.replace(done, rows=(done.rows[0], row), sentences=(verdict.sentence(row),))
+    tables = [body for _, (_, body) in showing._tables(study)]
+    assert tables[0][1][3:] == tables[1][0][1:] == ["diverged"] * 4
+    assert "Every method against" not in study._repr_html_()  # there is nothing to draw
+    assert study.winner is study.rows[0]
+
+
+def test_weights_that_are_finite_may_still_predict_nothing():
+    model = keras.Sequential([keras.Input((13,)), keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    good = model.get_weights()
+    huge = [np.full_like(w, 3e38) for w in good]
+    probs = running._every_member(mm.Ensemble(model, [huge, good, huge]), WINE.x_test)
+    assert np.isnan(probs[[0, 2]]).all()
+    np.testing.assert_allclose(probs[1], model.predict(WINE.x_test, verbose=0), atol=1e-6)
+    assert np.isnan(running._every_member(mm.Ensemble(model, [huge]), WINE.x_test)).all()
 
 
 def test_peaks_at_which_everything_diverges(done):
-    with pytest.raises(ValueError, match="every run has diverged at every peak. Take lower ones"):
+    with pytest.raises(ValueError, match=r"diverged at peak 3e\+38 with every seed. Take lower peaks: peaks=\("):
         mm.study(build_model, WINE, ["swa"], epochs=2, seeds=2, peaks=(3e38,))
     found = mm.study(build_model, WINE, ["swa"], epochs=2, seeds=2, peaks=(0.1, 3e38))
     assert {row.peak for row in found.rows} == {0.1}
+    assert [len(tried.diverged) for tried in found.rows[0].tried] == [0, 2]
+    assert "Diverged while peaks were chosen" in " ".join(found.notes)
+    assert "single at 3e+38 (2 runs)" in " ".join(found.notes)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"seeds": 1}, "an interval over seeds needs at least 2"),
-        ({"peaks": ()}, "expected one learning rate above 0"),
-        ({"peaks": (0.1, -1)}, "expected one learning rate above 0"),
-        ({"batch_size": 1000}, "expected 1 to 106, the number of training rows"),
-        ({"recipes": ["snapshot:cycles=100"]}, "more cycles than"),
-        ({"recipes": ["deep-ensemble:members=9"]}, "4 epochs cannot be shared by 9 runs"),
-    ],
-)
-def test_errors_come_before_training(changes, message):
-    options = {"recipes": RECIPES, **OPTIONS, **changes}
-    with pytest.raises(ValueError, match=message):
-        mm.study(lambda: pytest.fail("a model was built"), WINE, **options)
-    with pytest.raises(TypeError, match="End the function with return model"):
-        mm.study(lambda: None, WINE, RECIPES, epochs=4, seeds=2)
-    with pytest.raises(TypeError, match="expected a list of them"):
-        mm.study(build_model, WINE, "swa", **OPTIONS)
+# -- in a narrow place ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_no_figure_is_cut_off(done, width):
+    long = dataclasses.replace(done.rows[2], name="snapshot:cycles=10,floor=0.001,length_multiplier=2")
+    study = dataclasses.replace(done, rows=(*done.rows, long))
+    console = Console(file=StringIO(), width=width, color_system=None)
+    console.print(study)
+    text = console.file.getvalue()
+    assert "…" not in text
+    for row in study.rows[1:]:
+        for metric, difference in row.differences.items():
+            mean, half = verdict.plus_minus(metric, difference)
+            assert mean in text
+            assert f"± {half}" in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_plot_of_names_that_are_long_and_of_effects_that_are_large():
+    names, means = ["a", "b", "c", "d"], np.array([0.01, -0.02, 0.015, 3.0])
+    ax = mm.plots.forest(names, means, means - 0.01, means + 0.01, label="NLL")
+    assert ax.get_xlim()[1] < 0.1  # the fourth does not make dots of the others
+    assert [line.get_marker() for line in ax.lines].count(">") == 1
+    alone = mm.plots.forest(["a"], [np.nan], [np.nan], [np.nan], label="NLL")
+    assert np.isfinite(alone.get_xlim()).all()
+    both = mm.plots.forest(["a", "b"], [np.nan, 0.1], [np.nan, 0.0], [np.nan, 0.2], label="NLL")
+    assert both.get_xlim()[1] > 0.2
+
+
+def test_peaks_to_try_lie_beyond_the_edge(done):
+    def row(peak):
+        tried = tuple(results.Tried(p, 0.1) for p in (0.03, 0.1, 0.3))
+        return dataclasses.replace(done.rows[0], peak=peak, tried=tried, at_edge=peak != 0.1)
+
+    assert verdict._wider([row(0.03), row(0.1)]) == [0.01, 0.03, 0.1, 0.3]
+    assert verdict._wider([row(0.3), row(0.03)]) == [0.01, 0.03, 0.1, 0.3, 1.0]

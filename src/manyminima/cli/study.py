@@ -1,7 +1,8 @@
 """`manyminima study`: which recipe helps on this data and model, at equal budget."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,15 +21,23 @@ from manyminima.cli.compiling import (
 )
 from manyminima.cli.completing import among
 from manyminima.cli.errors import plain_errors
-from manyminima.cli.output import check_json, check_writable, json_option, show
+from manyminima.cli.output import HTML, check_file, check_json, check_writable, console_beside, json_option, show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from manyminima.comparison.answer import Study
 
 _RECIPES = (
     "What to compare, separated by commas, options behind a colon: snapshot:cycles=5,swa,ema:decay=0.99. One cosine run, a "
     "constant rate and a deep ensemble at the same budget are always there."
 )
 _PEAKS = "Learning rates to choose from, on validation rows; by default three, those of the optimizer."
-_OUT = "Keeps what is done, the page and the numbers; the same command again goes on where it stopped."
-_KEYS = "headline, rows, sentences, notes, metric, about"
+_OUT = (
+    "Keeps what is done, the page and the numbers; the same command again goes on where it stopped. "
+    "Default: runs/study-DATA-MODEL."
+)
+_KEYS = "headline, winner, rows, sentences, notes, metric, about"
 _DEFAULT = "snapshot:cycles=5,swa,ema:decay=0.99,deep-ensemble:members=5"
 
 
@@ -46,7 +55,8 @@ def command(
     task: Annotated[str | None, typer.Option(help=TASK)] = None,
     target: Annotated[str | None, typer.Option(help=TARGET)] = None,
     drop: Annotated[list[str] | None, typer.Option(help=DROP)] = None,
-    out: Annotated[Path, typer.Option(help=_OUT)] = Path("runs/study"),
+    out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
+    html: Annotated[Path | None, typer.Option(help=f"{HTML} Default: OUT/study.html.")] = None,
     json: Annotated[Path | None, json_option(_KEYS, "OUT/report.json")] = None,
 ) -> None:
     """Answer whether collecting many models helps here, with intervals over many seeds.
@@ -58,25 +68,31 @@ def command(
     from manyminima import datasets
     from manyminima.cli import backend
     from manyminima.cli.reading import reading
-    from manyminima.comparison.methods import method_of
+    from manyminima.cli.study_next import command_of
+    from manyminima.comparison.asked import peaks_asked
+    from manyminima.comparison.methods import methods_of
 
+    peaks_asked(rates)
     chosen = separated(recipes)
-    for text in chosen:
-        method_of(text)
+    methods_of(chosen, epochs)
+    out = out or Path("runs") / "-".join(["study", *(Path(part.partition(":")[0]).stem for part in (data, model))])
     check_writable(out)
-    check_json(json)
+    check_files_of(html, json)
     backend.choose()  # before the data: Keras's own are loaded with Keras
     with reading() as told:
         dataset = datasets.load(data, target=target, drop=drop or (), task=task, seed=split_seed, progress=told)
     import manyminima as mm
-    from manyminima import zoo
+    from manyminima.zoo.building import build, build_again
+
+    build(model, dataset)  # the first is tried, before many are built
 
     def build_model():
-        network = zoo.build(model, dataset)
+        network = build_again(model, dataset)
         compile_for(network, dataset, optimizer, None)
         return network
 
     study = _watched(
+        out,
         lambda progress: mm.study(
             build_model,
             dataset,
@@ -87,9 +103,21 @@ def command(
             peaks=rates,
             into=out,
             progress=progress,
-        )
+        ),
     )
-    show(study, "", html=out / "study.html", json=json or out / "report.json")
+    show(study, "", html=html or out / "study.html", json=json or out / "report.json")
+    asked = {"data": data, "model": model, "task": task, "target": target, "drop": drop or ()}
+    how = {"split_seed": split_seed or None, "batch_size": batch_size, "optimizer": optimizer}
+    console_beside(json).print(
+        f"Next: {command_of(study.winner, asked | how)}", highlight=False, soft_wrap=True, markup=False
+    )
+
+
+def check_files_of(html: Path | None, json: Path | None) -> None:
+    """Raise an OSError, before any work, if a file that was asked for cannot be written."""
+    if html is not None:
+        check_file(html, "--html", "study.html")
+    check_json(json)
 
 
 def separated(text: str) -> list[str]:
@@ -113,10 +141,33 @@ def numbers(text: str) -> tuple[float, ...]:
         raise typer.BadParameter(f"expected numbers with commas between, got {text!r}.", param_hint="--peaks") from None
 
 
-def _watched(make):
-    """Make the study under a progress bar that tells the time left."""
+def _watched(out: Path, make: Callable[[Callable[[str, float], None]], "Study"]) -> "Study":
+    """Make the study under a progress bar that tells the time left; say what is kept as it begins and if it is interrupted."""
+    from rich.console import Console
+
+    from manyminima.cli import interrupting
+    from manyminima.comparison.store import parts_in
     from manyminima.training.engine.bar import bar
 
-    with bar() as shown:
+    console, kept = Console(stderr=True), [parts_in(out)]
+    with bar(console) as shown:
         task = shown.add_task("compiling", total=1.0)
-        return make(lambda name, share: shown.update(task, description=name, completed=share))
+
+        def tell(name: str, share: float) -> None:
+            interrupting.check()
+            if kept and (before := kept.pop()):
+                _say(console, f"Going on: {out} holds {before} finished parts of this study.")
+            shown.update(task, description=name, completed=share)
+
+        try:
+            return make(tell)
+        except KeyboardInterrupt:
+            _say(
+                console,
+                f"{parts_in(out)} parts of the study are finished, in {out}: the same command goes on from there.",
+            )
+            raise
+
+
+def _say(console: "Console", line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,16 +1,19 @@
 """What a study compares: a recipe with its options, as it is typed, and how many runs share the budget."""
 
 import dataclasses
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from manyminima import recipes
 from manyminima.recipes import Plan, Recipe
 
-__all__ = ["BASELINES", "PEAKS", "Method", "along", "constant", "method_of", "peaks_of"]
+__all__ = ["BASELINES", "DEEP", "PEAKS", "Method", "along", "constant", "method_of", "methods_of", "peaks_of"]
 
 DEEP = "deep-ensemble"
 BASELINES = ("single", "constant")
+_DEEP_MEMBERS = 5
 PEAKS = {"SGD": (0.03, 0.1, 0.3), "other optimizers": (0.0003, 0.001, 0.003)}  # to choose from where none are given
 
 
@@ -86,6 +89,22 @@ class Method:
             return made(**self.options, peak=peak)
         return along(made(**self.options), peak)
 
+    def python(self, peak: float) -> str:
+        """Return what is typed in Python to train it with this peak.
+
+        >>> method_of("snapshot:cycles=5").python(0.1)
+        'mm.recipes.snapshot(cycles=5, peak=0.1)'
+        """
+        if self.kind == "constant":
+            return f"fit with learning_rate={peak:g}"
+        options = {"cycles": 1} if self.kind in ("single", DEEP) else self.options
+        rate = "" if isinstance(self.recipe(peak), along) else f"peak={peak:g}"
+        given = ", ".join([*(f"{name}={value!r}" for name, value in options.items()), *([rate] if rate else [])])
+        text = f"mm.recipes.{'snapshot' if self.kind in ('single', DEEP) else self.kind}({given})"
+        if self.kind == DEEP:
+            return f"mm.train with replicas={self.runs} and {text}"
+        return text if rate else f"{text} with learning_rate={peak:g}"
+
     def epochs(self, epochs: int) -> int:
         """Return the epochs of each run.
 
@@ -97,6 +116,43 @@ class Method:
                 f"{self.name}: {epochs} epochs cannot be shared by {self.runs} runs. Train for more epochs."
             )
         return epochs // self.runs
+
+
+def methods_of(texts: Sequence[str], epochs: int) -> list[Method]:
+    """Read what is compared: the baselines and the methods asked for, in that order.
+
+    Args:
+        texts: methods as they are typed; baselines may be among them.
+        epochs: the budget; a deep ensemble that nobody asked for has at most so many members, and 5.
+
+    Raises:
+        TypeError: it is no list of texts.
+        ValueError: there is none, one is no method, or two are the same.
+
+    Example:
+        >>> [method.name for method in methods_of(["swa"], epochs=60)]
+        ['single', 'constant', 'swa', 'deep-ensemble:members=5']
+    """
+    if isinstance(texts, str):
+        raise TypeError(f'recipes={texts!r} is one text, expected a list of them: ["{texts}"].')
+    if not len(texts):
+        raise ValueError('there are no recipes to compare. Name one or several, such as ["snapshot:cycles=5", "swa"].')
+    asked = [method_of(text) for text in texts]
+    _check_different(asked)
+    asked = [method for method in asked if method.kind not in BASELINES]
+    shared = min(_DEEP_MEMBERS, epochs)
+    deep = [] if shared < 2 or any(method.kind == DEEP for method in asked) else [method_of(f"{DEEP}:members={shared}")]
+    return [*map(method_of, BASELINES), *asked, *deep]
+
+
+def _check_different(methods: Sequence[Method]) -> None:
+    seen: dict[str, Method] = {}
+    for method in methods:
+        other = seen.setdefault(f"{method.recipe(0.1)!r} {method.runs}", method)
+        if other is not method:
+            raise ValueError(
+                f"{other.name!r} and {method.name!r} are the same method. Leave one out, or give it other options."
+            )
 
 
 def method_of(text: str) -> Method:
@@ -111,6 +167,8 @@ def method_of(text: str) -> Method:
         >>> method_of("deep-ensemble:members=4").runs
         4
     """
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r:.80} is no text. Write recipes as they are typed, such as {_typed(text)!r}.")
     kind, _, rest = text.strip().partition(":")
     given = dict(_option(text, part) for part in rest.split(",") if part)
     if kind in BASELINES:
@@ -120,13 +178,25 @@ def method_of(text: str) -> Method:
         _check_options(text, given, {"members": int})
         return Method(text.strip(), DEEP, runs=_whole(text, given.get("members", "5")))
     if kind not in recipes.__all__:
-        raise ValueError(f"no method {kind!r}. Expected one of {', '.join((*BASELINES, DEEP, *recipes.__all__))}.")
+        names = (*BASELINES, DEEP, *recipes.__all__)
+        close = difflib.get_close_matches(kind, names, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise ValueError(f"no method {kind!r}.{hint} Expected one of {', '.join(names)}.")
     types = _fields(getattr(recipes, kind))
     types.pop("peak", None)  # chosen on validation rows
     _check_options(text, given, types)
     made = Method(text.strip(), kind, {name: _value(text, name, value, types[name]) for name, value in given.items()})
     made.recipe(0.1)  # to have wrong options told now
     return made
+
+
+def _typed(recipe: Any) -> str:
+    """Return how a recipe, given as an object, would be typed."""
+    if type(recipe).__name__ not in recipes.__all__:
+        return "snapshot:cycles=5"
+    fields = [f for f in dataclasses.fields(recipe) if f.init and f.name != "peak"]
+    given = [f"{f.name}={value}" for f in fields if (value := getattr(recipe, f.name)) != f.default]
+    return ":".join([type(recipe).__name__, *([",".join(given)] if given else [])])
 
 
 def _fields(recipe: type) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from manyminima.training.engine.row_weights import either, row_weights
 from manyminima.training.engine.start import Impure, build, untouched_generators
 from manyminima.training.record import describe_run
 
-__all__ = ["train", "train_replicas"]
+__all__ = ["check_function", "train", "train_replicas"]
 
 
 def train(
@@ -90,6 +90,7 @@ def train(
     Reference:
         Huang et al. 2017, Snapshot Ensembles. Lakshminarayanan et al. 2017, Deep Ensembles.
     """
+    check_function(build_model)
     count, first = whole("replicas", replicas, 1), whole("seed", seed, 0)
     weights = row_weights(either(sample_weight, class_weight), y)
     return train_replicas(
@@ -104,6 +105,15 @@ def train(
         execution=execution,
         progress=progress,
     )
+
+
+def check_function(build_model: Any) -> None:
+    """Raise TypeError unless models can be built anew, each with first weights of its own."""
+    if isinstance(build_model, keras.Model) or not callable(build_model):
+        raise TypeError(
+            f"build_model is {build_model!r:.60}, but many models are trained from scratch: expected a function that returns a "
+            f"new compiled one. Write def build_model(): … return model, and pass build_model without brackets."
+        )
 
 
 def train_replicas(
