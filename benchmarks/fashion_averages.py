@@ -8,19 +8,13 @@ single cosine run are paired by seed, with Student's 95 % interval. Nothing was 
     python benchmarks/fashion_averages.py --seeds 3 --json fashion_averages.json
 """
 
-import argparse
-import json
 import os
 import time
-from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
-import numpy as np
-from measuring import environment, interval
-from rich.console import Console
-from rich.table import Table
+from fashion_table import run, scores
 
 import manyminima as mm
 
@@ -73,30 +67,8 @@ def one_seed(data, seed: int) -> dict[str, dict[str, float]]:
     probs = {name: mm.Ensemble(single, [weights]).predict(data.x_test) for name, weights in models.items()}
     probs["snapshot ensemble of 5"] = mm.Ensemble(cycles, snapshots.members).predict(data.x_test)
     print(f"  seed {seed}: {time.perf_counter() - begin:.0f} s", flush=True)
-    return {
-        name: {"error": 100 * (1 - mm.metrics.accuracy(data.y_test, p)), "nll": mm.metrics.nll(data.y_test, p)}
-        for name, p in probs.items()
-    }
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    data = mm.datasets.load("fashion-mnist")
-    runs = [one_seed(data, seed) for seed in range(options.seeds)]
-    table = Table("", "error, %", "NLL, nats", "error − single run", "NLL − single run")
-    for name in runs[0]:
-        cells = [f"{np.mean([r[name][k] for r in runs]):.{d}f}" for k, d in (("error", 2), ("nll", 4))]
-        for key, digits in (("error", 2), ("nll", 4)):
-            mean, low, high = interval([r[name][key] - r[REFERENCE][key] for r in runs])
-            cells.append("" if name == REFERENCE else f"{mean:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})")
-        table.add_row(name, *cells)
-    Console().print(table)
-    if options.json:
-        options.json.write_text(json.dumps({"environment": environment(), "seeds": runs}, indent=1) + "\n")
+    return {name: scores(data.y_test, p) for name, p in probs.items()}
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, one_seed, REFERENCE)

@@ -254,7 +254,12 @@ def _check_lengths(y: np.ndarray, probs: np.ndarray) -> None:
 
 
 def _check_weight(sample_weight: ArrayLike, examples: int) -> PerExample:
-    weight = np.asarray(sample_weight, dtype=np.float64)
+    given = np.asarray(sample_weight)
+    if given.dtype.kind not in "buif":
+        raise ValueError(
+            f"sample_weight holds {given.dtype} values, expected numbers: one weight of at least 0 per example."
+        )
+    weight = given.astype(np.float64)
     if weight.shape != (examples,):
         raise ValueError(f"sample_weight has shape {weight.shape}, expected ({examples},): one weight per example.")
     bad = ~(np.isfinite(weight) & (weight >= 0))

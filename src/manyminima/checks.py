@@ -1,7 +1,7 @@
-"""Checks of arrays that come without labels: members' distributions, and any other numbers, named in the message."""
+"""Checks of arrays in one place: members' distributions, one prediction of them, and any other numbers, by their names."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike
 
 from manyminima.arrays import ROW_SUM_TOLERANCE, check_distributions, member_outputs
@@ -28,9 +28,38 @@ def member_distributions(probs: ArrayLike) -> Distributions:
     return outputs
 
 
+def one_prediction(
+    y: ArrayLike,
+    probs: ArrayLike,
+    combine: str,
+    *,
+    shape: str = "(examples, classes)",
+    one_target: str = ", for regression with one target probs[:, None]",
+) -> Shaped[np.ndarray, "examples *more classes"]:
+    """One prediction as an array, whose values are not looked at; `combine` says what to do with several members' ones.
+
+    Raises:
+        ValueError: An axis for members, none for classes, or an empty array.
+    """
+    values = np.asarray(probs)
+    if values.ndim == np.ndim(y) + 2 > 2:
+        raise ValueError(f"probs has shape {values.shape}, expected {shape}: {combine}.")
+    if values.ndim < 2:
+        raise ValueError(
+            f"probs has shape {values.shape}, expected {shape}. For two classes pass np.stack([1 - probs, probs], axis=-1)"
+            f"{one_target}."
+        )
+    if values.size == 0:
+        raise ValueError(f"probs is empty: its shape is {values.shape}. Pass at least one example.")
+    return values
+
+
 def numbers(values: ArrayLike, name: str) -> Float[np.ndarray, "..."]:
     """The values in float64, if there are any and all are finite; else an error that calls them by `name`."""
-    array = np.asarray(values, dtype=np.float64)
+    given = np.asarray(values)
+    if given.dtype.kind not in "buif":
+        raise ValueError(f"{name} holds {given.dtype} values, expected numbers.")
+    array = given.astype(np.float64)
     if array.size == 0:
         raise ValueError(f"{name} is empty: its shape is {array.shape}. Pass at least one number.")
     bad = ~np.isfinite(array)

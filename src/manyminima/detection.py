@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 from manyminima.arrays import CLASSIFICATION, Problem, as_problem
-from manyminima.checks import numbers
+from manyminima.checks import numbers, one_prediction
 
 __all__ = ["Detection", "RiskCoverage", "misclassification", "out_of_distribution", "risk_coverage"]
 
@@ -222,18 +222,11 @@ def _best_area(loss: Rows, weight: Rows) -> float:
 
 
 def _one_prediction(y: ArrayLike, probs: ArrayLike, task: str | None, sample_weight: ArrayLike | None) -> Problem:
-    values = np.asarray(probs)
-    if values.ndim == np.ndim(y) + 2 > 2:
-        raise ValueError(
-            f"probs has shape {values.shape}, expected (examples, classes): one prediction. Combine the members first, "
-            "as in combine.mean(probs); their uncertainty is of all of them, as in uncertainty.total(probs)."
-        )
-    if values.ndim < 2:
-        raise ValueError(
-            f"probs has shape {values.shape}, expected (examples, classes). For two classes pass "
-            "np.stack([1 - probs, probs], axis=-1), for regression with one target probs[:, None]."
-        )
-    return as_problem(y, values[None], task, sample_weight)
+    combine = (
+        "one prediction. Combine the members first, as in combine.mean(probs); their uncertainty is of all of them, as in "
+        "uncertainty.total(probs)"
+    )
+    return as_problem(y, one_prediction(y, probs, combine)[None], task, sample_weight)
 
 
 def _loss(problem: Problem) -> Rows:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from manyminima.arrays import CLASSIFICATION, Combined, Labels, PerExample, Problem, Targets, Task, as_problem
+from manyminima.checks import one_prediction
 
 __all__ = ["accuracy", "brier", "ece", "nll", "squared_error"]
 
@@ -54,6 +55,13 @@ class Metric(Protocol):
     facts: Facts
 
     def __call__(self, y: ArrayLike, probs: ArrayLike, sample_weight: ArrayLike | None = None) -> float: ...
+
+
+def known(metric: Any) -> Metric:
+    """The same metric; TypeError if it is none."""
+    if not isinstance(metric, Metric):
+        raise TypeError(f"metric={metric!r}: expected one of mm.metrics, such as metric=mm.metrics.nll.")
+    return metric
 
 
 def described(facts: Facts) -> Callable[[Callable[..., float]], Metric]:
@@ -233,17 +241,11 @@ def _classes(y: ArrayLike, probs: ArrayLike, sample_weight: ArrayLike | None) ->
 
 
 def _one_member(y: ArrayLike, probs: ArrayLike, task: Task, sample_weight: ArrayLike | None) -> Problem:
-    values = np.asarray(probs)
-    if values.ndim == np.ndim(y) + 2 > 2:
-        raise ValueError(
-            f"probs has shape {values.shape}, expected (examples, classes): a metric scores one prediction. Combine "
-            "the members first, as in metrics.nll(y, combine.mean(probs)), or pass one of them, probs[-1]."
-        )
-    if values.ndim < 2:
-        raise ValueError(
-            f"probs has shape {values.shape}, expected (examples, classes). For two classes pass "
-            "np.stack([1 - probs, probs], axis=-1), for regression with one target probs[:, None]."
-        )
+    combine = (
+        "a metric scores one prediction. Combine the members first, as in metrics.nll(y, combine.mean(probs)), or pass "
+        "one of them, probs[-1]"
+    )
+    values = one_prediction(y, probs, combine)
     return as_problem(
         y, values.astype(np.float64)[None] if values.dtype.kind == "f" else values[None], task, sample_weight
     )

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from manyminima.arrays import as_problem
+from manyminima.checks import one_prediction
 from manyminima.metrics import Facts, described
 
 __all__ = ["iou", "mean_iou"]
@@ -40,17 +41,8 @@ def iou(y: ArrayLike, probs: ArrayLike, *, sample_weight: ArrayLike | None = Non
     Reference:
         Everingham et al. 2010, The PASCAL Visual Object Classes Challenge; `sklearn.metrics.jaccard_score`.
     """
-    values = np.asarray(probs)
-    if values.ndim == np.ndim(y) + 2 > 2:
-        raise ValueError(
-            f"probs has shape {values.shape}, expected (examples, height, width, classes): one prediction. Combine the "
-            "members first, as in combine.mean(probs)."
-        )
-    if values.ndim < 2:
-        raise ValueError(
-            f"probs has shape {values.shape}, expected (examples, height, width, classes). For two classes pass "
-            "np.stack([1 - probs, probs], axis=-1)."
-        )
+    combine = "one prediction. Combine the members first, as in combine.mean(probs)"
+    values = one_prediction(y, probs, combine, shape="(examples, height, width, classes)", one_target="")
     problem = as_problem(y, values[None], "multiclass", sample_weight)
     labels, predicted, classes = problem.y, problem.probs[0].argmax(axis=-1), values.shape[-1]
     weight = np.ones(len(labels)) if problem.sample_weight is None else problem.sample_weight

@@ -1,7 +1,10 @@
 """When to collect, as functions of the step: `when(n)` is asked after n batches of this `fit`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+
+from manyminima.parameters import is_whole
 
 __all__ = ["At", "Every"]
 
@@ -18,8 +21,11 @@ class At:
     steps: tuple[int, ...]
 
     def __post_init__(self):
-        if list(self.steps) != sorted(set(self.steps)) or not all(n >= 1 for n in self.steps):
-            raise ValueError(f"At({self.steps}): expected ascending numbers of batches, each at least 1.")
+        if isinstance(self.steps, Iterable):
+            object.__setattr__(self, "steps", tuple(self.steps))  # a generator could be gone through once
+        whole = isinstance(self.steps, tuple) and all(is_whole(n) for n in self.steps)
+        if not whole or list(self.steps) != sorted(set(self.steps)):
+            raise ValueError(f"At({self.steps!r}): expected ascending numbers of batches, each at least 1: At((3, 6)).")
 
     def __call__(self, step: int) -> bool:
         """Tell whether to collect after `step` batches."""
@@ -43,7 +49,7 @@ class Every:
     start: int = 0
 
     def __post_init__(self):
-        if self.interval < 1 or self.start < 0:
+        if not is_whole(self.interval) or not is_whole(self.start, 0):
             raise ValueError(f"{self}: expected interval >= 1 and start >= 0, both in batches.")
 
     def __call__(self, step: int) -> bool:

@@ -12,12 +12,12 @@ The model itself trains on and ends with the raw weights of its last step. Avera
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
 
 from manyminima.averaging.running import Running, Window
+from manyminima.parameters import is_number, is_whole
 from manyminima.runs.format import Member, Weights
 from manyminima.runs.snapshots import Snapshots
 
@@ -45,8 +45,8 @@ def Mean(into: Any = None, *, every: int | None = None, start: float = 0.0) -> "
         >>> list(mean)
         [[array([3.])]]
     """
-    if not 0 <= start < 1 or (start and every is None):
-        raise ValueError(f"Mean(every={every}, start={start}): expected 0 <= start < 1, and every= with it.")
+    if not is_number(start) or not 0 <= start < 1 or (start and every is None):
+        raise ValueError(f"Mean(every={every!r}, start={start!r}): expected 0 <= start < 1, and every= with it.")
     return Average(Equal(), into, every=every, start=start)
 
 
@@ -73,8 +73,8 @@ def Ema(decay: float, every: int = 1, *, warmup: bool = False, into: Any = None)
         >>> next(iter(ema))[0].round(6)
         array([3.])
     """
-    if not 0 <= decay < 1:
-        raise ValueError(f"Ema({decay}): expected 0 <= decay < 1, such as 0.999.")
+    if not is_number(decay) or not 0 <= decay < 1:
+        raise ValueError(f"Ema({decay!r}): expected 0 <= decay < 1, such as 0.999.")
     return Average(Exponential(float(decay ** (every or 1)), warmup), into, every=every)
 
 
@@ -95,13 +95,9 @@ def LastK(k: int, *, into: Any = None) -> "Average":
         >>> list(window)
         [[array([4.])]]
     """
-    if not _is_whole(k):
+    if not is_whole(k):
         raise ValueError(f"LastK({k!r}): expected a whole number of at least 1.")
     return Average(Newest(int(k)), into)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 class Rule(Protocol):
@@ -169,7 +165,7 @@ class Average:
     """
 
     def __init__(self, rule: Rule, into: Any = None, *, every: int | None = None, start: float = 0.0):
-        if every is not None and not _is_whole(every):
+        if every is not None and not is_whole(every):
             raise ValueError(f"every={every!r}: expected a whole number of optimizer steps, at least 1.")
         self.rule, self.every, self.start = rule, None if every is None else int(every), start
         self.into = Snapshots(into) if isinstance(into, str | os.PathLike) else into

@@ -55,11 +55,14 @@ def greedy_soup(
         sample_weight: (examples,) of the held-out examples.
 
     Raises:
+        TypeError: a metric that is none.
         ValueError: several outputs, or arrays that do not fit together.
 
     Reference:
         Wortsman et al. 2022, Model soups: averaging weights of multiple fine-tuned models improves accuracy, recipe 1.
     """
+    if metric is not None:
+        metrics.known(metric)
 
     def score(weights) -> float:
         scores = ensemble.of([weights]).evaluate(x, y, sample_weight=sample_weight)

@@ -52,7 +52,7 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help=RESUME)] = False,
     batch_size: Annotated[int | None, typer.Option(min=1, help=regimes.BATCH_SIZE)] = None,
     optimizer: Annotated[str | None, typer.Option(help=_OPTIMIZER, autocompletion=among(OPTIMIZERS))] = None,
-    rate: Annotated[float | None, typer.Option(help="The optimizer's learning rate; default: Keras's.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0, help="The optimizer's learning rate; default: Keras's.")] = None,
     weight_decay: Annotated[float | None, typer.Option(min=0, help=regimes.DECAY)] = None,
     augment: Annotated[str | None, typer.Option(help=regimes.AUGMENT)] = None,
     cutout: Annotated[int, typer.Option(min=0, help=regimes.CUTOUT)] = 0,
@@ -60,7 +60,9 @@ def command(
     precision: Annotated[str, typer.Option(help=regimes.PRECISION)] = "float32",
     limit: Annotated[int | None, typer.Option(min=1, help=regimes.LIMIT)] = None,
     best: Annotated[str | None, typer.Option(help="Also keep the best single model by this log, as val_loss.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and of the order of the rows.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of the first weights and of the order of the rows.")
+    ] = 0,
     split_seed: Annotated[int, typer.Option(min=0, help="Of the split into training, validation and test.")] = 0,
     task: Annotated[str | None, typer.Option(help=TASK)] = None,
     target: Annotated[str | None, typer.Option(help=TARGET)] = None,

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from jaxtyping import Int
 
+from manyminima.parameters import is_whole
+
 
 class Batches(keras.utils.PyDataset):
     """Batches of arrays in an order that depends on the seed and the epoch alone, the last, partial one included.
@@ -147,6 +149,8 @@ def _common_length(arrays: list[np.ndarray]) -> int:
 
 
 def _whole(name: str, value: int, least: int) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value < 2**64:
-        raise ValueError(f"{name} is {value!r}. Expected a whole number of at least {least}: write {name}={least}.")
+    if not is_whole(value, least) or value >= 2**64:
+        raise ValueError(
+            f"{name} is {value!r}. Expected a whole number of at least {least}, below 2**64: write {name}={least}."
+        )
     return int(value)

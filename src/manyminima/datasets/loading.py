@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from manyminima.datasets.limiting import limited
 from manyminima.datasets.records import is_table
 from manyminima.datasets.sources import NAMES, Source, file_hash
 from manyminima.datasets.splitting import fifths
+from manyminima.parameters import is_whole
 
 TASKS = ("multiclass", "regression")
 
@@ -107,8 +109,10 @@ def load(
     """
     if task not in (None, *TASKS):
         raise ValueError(f"task {task!r} is not known. Expected one of: {', '.join(TASKS)}.")
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"the seed is {seed!r}. Expected a whole number of at least 0, such as seed=0.")
+    if not isinstance(source, str | os.PathLike) or not str(source):
+        raise _no_such(str(source))
+    if not is_whole(seed, 0) or seed >= 2**64:
+        raise ValueError(f"the seed is {seed!r}. Expected a whole number of at least 0, below 2**64, such as seed=0.")
     if is_table(source):
         names = [drop] if isinstance(drop, str) else drop
         return _of_table(Path(source), tables.Wanted(target, names, task, int(seed), limit), progress)
@@ -169,9 +173,13 @@ def read(source: str | Path) -> Source:
         return read_images(Path(name))
     if Path(name).suffix == ".npz" or Path(name).is_file():
         return read_npz(Path(name))
+    raise _no_such(name)
+
+
+def _no_such(name: str) -> ValueError:
     close = difflib.get_close_matches(name.replace("_", "-"), NAMES, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
-    raise ValueError(
+    return ValueError(
         f"no data set {name!r}.{hint} Expected one of {', '.join(NAMES)}, or the path of an .npz file "
         f"or a table (.csv, .parquet), or a folder of images."
     )

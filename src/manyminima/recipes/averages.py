@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from manyminima.recipes.members import checkpoints
-from manyminima.recipes.plan import Plan, as_html, check_whole, peak_of
+from manyminima.recipes.plan import Plan, as_html, check_numbers, check_whole, peak_of
 from manyminima.when import At
 
 __all__ = ["ema", "lawa", "polyak", "swa"]
@@ -39,6 +39,7 @@ class swa:
 
     def __post_init__(self):
         check_whole(self, "every")
+        check_numbers(self, "start", "peak", "low")
         if not 0 <= self.start < 1 or not self.low > 0:
             raise ValueError(f"{self}: expected 0 <= start < 1 and low > 0.")
 
@@ -114,6 +115,7 @@ class ema:
 
     def __post_init__(self):
         check_whole(self, "every")
+        check_numbers(self, "decay")
         if not 0 <= self.decay < 1:
             raise ValueError(f"{self}: expected 0 <= decay < 1, such as 0.999.")
 

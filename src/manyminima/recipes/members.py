@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import Literal
 
-from manyminima.recipes.plan import Plan, as_html, check_whole, peak_of
+from manyminima.recipes.plan import Plan, as_html, check_numbers, check_whole, peak_of
 from manyminima.when import At
 
 __all__ = ["checkpoints", "cyclic", "fge", "snapshot"]
@@ -14,12 +14,16 @@ __all__ = ["checkpoints", "cyclic", "fge", "snapshot"]
 
 def _ends(recipe, ends: list[int], unit: int, run: str) -> At:
     """Collect at these ends of cycles, each at least one schedule step after the one before."""
-    if any(b <= a for a, b in zip([0, *ends[:-1]], ends, strict=True)):
+    _check_room(all(a < b for a, b in zip([0, *ends[:-1]], ends, strict=True)), recipe, run)
+    return At(tuple(n * unit for n in ends))
+
+
+def _check_room(enough: bool, recipe, run: str) -> None:
+    if not enough:
         raise ValueError(
             f"{recipe} has more cycles than {run} can hold: every cycle must reach a low of its own. "
             f"Ask for fewer cycles or train for more epochs."
         )
-    return At(tuple(n * unit for n in ends))
 
 
 def _low(lr: Callable, position: Fraction, start: int = 0) -> int:
@@ -59,6 +63,7 @@ class snapshot:
 
     def __post_init__(self):
         check_whole(self, "cycles")
+        check_numbers(self, "peak", "floor", "length_multiplier", "rate_multiplier")
         if self.update not in ("step", "epoch"):
             raise ValueError(f'{self}: expected update="step" or update="epoch", got {self.update!r}.')
 
@@ -69,6 +74,7 @@ class snapshot:
         run = f"a run of {epochs} epochs × {steps_per_epoch} steps"
         unit = 1 if self.update == "step" else steps_per_epoch
         total = epochs * steps_per_epoch // unit
+        _check_room(self.cycles <= total, self, run)
         growth = Fraction(self.length_multiplier)
         shares = Fraction(self.cycles) if growth == 1 else (growth**self.cycles - 1) / (growth - 1)
         lr = CosineCycles(peak_of(self), total / shares, self.floor, self.length_multiplier, self.rate_multiplier)
@@ -135,17 +141,20 @@ class cyclic:
 
     def __post_init__(self):
         check_whole(self, "cycles")
+        check_numbers(self, "peak", "floor", "amplitude_multiplier", "gamma")
 
     def plan(self, epochs: int, steps_per_epoch: int) -> Plan:
         """Return triangles that fill the run, and their lows."""
         from manyminima.schedules import Triangular
 
         total = epochs * steps_per_epoch
+        run = f"a run of {total} steps"
+        _check_room(self.cycles <= total, self, run)
         length = Fraction(total, self.cycles)
         floor = peak_of(self) / 4 if self.floor is None else self.floor
         lr = Triangular(peak_of(self), floor, length, self.amplitude_multiplier, self.gamma, offset=1)
         lows = [_low(lr, k * length) for k in range(1, self.cycles + 1)]
-        return Plan(lr, _ends(self, lows, 1, f"a run of {total} steps"))
+        return Plan(lr, _ends(self, lows, 1, run))
 
 
 @dataclass(frozen=True)
@@ -177,6 +186,7 @@ class fge:
 
     def __post_init__(self):
         check_whole(self, "cycles")
+        check_numbers(self, "peak", "start", "high", "low")
         if not 0 <= self.start < 1 or not 0 <= self.low < self.high:
             raise ValueError(f"{self}: expected 0 <= start < 1 and 0 <= low < high.")
 
@@ -186,6 +196,8 @@ class fge:
 
         total, peak = epochs * steps_per_epoch, peak_of(self)
         start = round(total * self.start)
+        run = f"the last {total - start} steps of a run of {total} steps"
+        _check_room(self.cycles <= total - start, self, run)
         length = Fraction(total - start, self.cycles)
         cycle = Triangular(self.high * peak, self.low * peak, length, offset=length / 2 + 1)
         half, nine_tenths = total // 2, math.ceil(total * 0.9)
@@ -195,4 +207,4 @@ class fge:
         lr = Joined(tuple(p for _, p in pieces), tuple(s for s, _ in pieces[1:])) if len(pieces) > 1 else cycle
         lows = [_low(lr, (k + Fraction(1, 2)) * length, start) for k in range(self.cycles)]
         lows = lows if length >= 2 else [0]  # shorter triangles have no middle
-        return Plan(lr, _ends(self, lows, 1, f"the last {total - start} steps of a run of {total} steps"))
+        return Plan(lr, _ends(self, lows, 1, run))

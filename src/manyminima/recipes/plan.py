@@ -1,10 +1,13 @@
 """What a recipe is, and what it means for one run."""
 
+import math
 from collections.abc import Callable
-from numbers import Integral
+from dataclasses import fields
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Plan", "Recipe", "as_html", "check_whole", "peak_of"]
+from manyminima.parameters import is_number, is_whole
+
+__all__ = ["Plan", "Recipe", "as_html", "check_numbers", "check_whole", "peak_of"]
 
 
 class Plan(NamedTuple):
@@ -26,9 +29,18 @@ class Recipe(Protocol):
 def check_whole(recipe, name: str, least: int = 1) -> None:
     """Make a parameter a plain whole number; raise ValueError if it is none, or below `least`."""
     value = getattr(recipe, name)
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+    if not is_whole(value, least):
         raise ValueError(f"{recipe}: expected {name} to be a whole number of at least {least}, got {value!r}.")
     object.__setattr__(recipe, name, int(value))
+
+
+def check_numbers(recipe, *names: str) -> None:
+    """Raise ValueError if one of these parameters is no finite number; None is for those that have it as their default."""
+    defaults = {field.name: field.default for field in fields(recipe)}
+    for name in names:
+        value = getattr(recipe, name)
+        if not (is_number(value) and math.isfinite(value)) and not (value is None and defaults[name] is None):
+            raise ValueError(f"{recipe}: expected {name} to be a finite number, got {value!r}.")
 
 
 def peak_of(recipe) -> float:

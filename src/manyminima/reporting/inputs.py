@@ -1,13 +1,14 @@
 """What a report is given, put in order: one output, what was run, and what the members are called."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from manyminima.arrays import TASKS, Task
+from manyminima.combination import Combination
 
 __all__ = ["about", "array_of", "averages", "classes", "labels", "one_output", "task", "validation"]
 
@@ -37,6 +38,17 @@ def about(run: Any) -> dict[str, Any]:
             f"run is a {type(run).__name__}, expected a dict or something with an attribute `about`, or None."
         )
     return dict(found)
+
+
+def combination(given: Any, run: Any) -> Combination | None:
+    """The combination to be shown: the one given, or else that of the run, if it has one."""
+    found = getattr(run, "combination", None) if given is None else given
+    if found is not None and not isinstance(found, Combination):
+        raise TypeError(
+            f"combination is {found!r}, expected what mm.Combination.fit(y_val, probs_val) returns: it has to be fitted on rows "
+            "that are not reported on."
+        )
+    return found
 
 
 def validation(given: Any, output: str | None) -> tuple[ArrayLike, ArrayLike] | None:
@@ -83,6 +95,10 @@ def averages(averages: Any, count: int) -> dict[str, Any] | None:
     """The scores of averages as plain data, checked to be of so many members."""
     if averages is None:
         return None
+    if not is_dataclass(type(averages)) or not hasattr(averages, "single"):
+        raise TypeError(
+            f"averages is a {type(averages).__name__}, expected what ensemble.average_scores(x, y) returns."
+        )
     found = asdict(averages)
     given = {len(single) for single in found["single"].values()}
     if given != {count}:
@@ -93,8 +109,10 @@ def averages(averages: Any, count: int) -> dict[str, Any] | None:
     return found
 
 
-def labels(members: list[Mapping[str, Any]] | None, count: int) -> tuple[str, ...]:
+def labels(members: Any, count: int) -> tuple[str, ...]:
     """What the members are called, in tables and sentences."""
+    if members is not None and not isinstance(members, Sequence):
+        raise ValueError(f"run says {members!r} of its members, expected a list with a dict for each.")
     if not members:
         return tuple(f"member {n}" for n in range(1, count + 1))
     if len(members) != count:

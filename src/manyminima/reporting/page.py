@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from manyminima.reporting import about, averages, curves, differ, doubt, pictures, reproduce, trust, words
 from manyminima.reporting.drawing import Picture
 from manyminima.reporting.report import Report
+from manyminima.reporting.templates import templates
 
 __all__ = ["fragment", "render", "whole"]
 
@@ -25,14 +24,7 @@ def fragment(report: Report) -> str:
 
 def render(template: str, **context: Any) -> str:
     """A template of this folder, filled in; whatever is not marked as safe is escaped."""
-    environment = Environment(
-        loader=PackageLoader("manyminima.reporting", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(**context)
+    return templates(autoescape=True).get_template(template).render(**context)
 
 
 def _render(template: str, report: Report) -> str:

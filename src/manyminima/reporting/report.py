@@ -183,7 +183,7 @@ def report(
     about = inputs.about(run)
     problem = as_problem(y, probs, task or inputs.task(about.get("task"), output), sample_weight)
     labels = inputs.labels(about.get("members"), len(problem.probs))
-    combination = combination or getattr(run, "combination", None)
+    combination = inputs.combination(combination, run)
     if combination is not None and not on_fitting_data:
         combination.check_unseen(y, probs)
     averages, shown = inputs.averages(averages, len(labels)), inputs.array_of(x, int(problem.group[-1]) + 1)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from manyminima import recipes
+from manyminima.reporting.templates import templates
 
 __all__ = ["command", "experiment", "program"]
 
@@ -73,13 +73,7 @@ def program(about: Mapping[str, Any]) -> str:
     if options is not None:
         known |= {"options": options, "regime": _regime(about), "regression": about.get("task") == "regression"}
         known["table"] = "table" in about["data"]
-    environment = Environment(
-        loader=PackageLoader("manyminima.reporting", "."),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates(keep_trailing_newline=True)
     environment.filters["py"] = _literal
     return environment.get_template(template).render(known)
 

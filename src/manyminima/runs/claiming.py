@@ -18,7 +18,7 @@ from manyminima.runs.format import BEST, FORMAT, json_text, read_json, sync_fold
 from manyminima.runs.schema import check_run
 from manyminima.runs.strict import parse
 
-__all__ = ["Claim", "claim", "recordable"]
+__all__ = ["Claim", "claim", "named", "recordable"]
 
 
 class Claim(NamedTuple):
@@ -27,6 +27,14 @@ class Claim(NamedTuple):
     lock: lock.Lock
     run: dict[str, Any]
     run_hash: str
+
+
+def named(path: str | os.PathLike) -> Path:
+    """Return the directory that a text or a path names; ValueError if it names none."""
+    text = os.fspath(path)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ValueError(f'{text!r} names no directory: write mm.Snapshots("runs/x"), or into="runs/x".')
+    return Path(text)
 
 
 def claim(folder: Path, run: Mapping[str, Any], data: Mapping[str, Any] | None) -> Claim:

@@ -12,10 +12,11 @@ from safetensors import SafetensorError
 
 from manyminima.runs import lock, resume, tasks
 from manyminima.runs.behind import Behind, settle
-from manyminima.runs.claiming import claim, recordable
-from manyminima.runs.descriptions import how_to_rebuild, member_files, read_index, read_run, write_index
-from manyminima.runs.format import BEST, RESTORE, Member, Weights, hash_file, member_file, temporaries, write_member
-from manyminima.runs.streaming import MemberFile, read_member
+from manyminima.runs.claiming import claim, named, recordable
+from manyminima.runs.descriptions import member_files, read_index, read_run, write_index
+from manyminima.runs.format import BEST, Member, Weights, hash_file, member_file, temporaries, write_member
+from manyminima.runs.stored import arrays_of, check_identity, check_new, opened, shape_of
+from manyminima.runs.streaming import read_member
 
 __all__ = ["Snapshots"]
 
@@ -53,19 +54,26 @@ class Snapshots:
     ):
         if check not in get_args(Check):
             raise ValueError(f'check={check!r}: expected "hashes", or "sizes" for speed.')
-        self.path = Path(path)
+        self._given = named(path)
+        self._absolute = self._given.absolute()
         self.rebuild, self.check = rebuild, check
         self._data = recordable(data)
         self._run_hash = ""
         self._run: dict[str, Any] | None = None  # run.json, once written or read
         self._written: list[Member] = []
+        self._added: set[str] = set()  # those among them that may still wait for their turn
         self._left_out: list[dict[str, Any]] = []
         self._newest_step = 0
         self._behind: Behind | None = None
         self._lock: lock.Lock | None = None
 
     def __repr__(self):
-        return f"Snapshots({str(self.path)!r})"
+        return f"Snapshots({str(self._given)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The directory as it was named; from the root of the file system once the process works in another one."""
+        return self._given if self._given.absolute() == self._absolute else self._absolute
 
     def _repr_html_(self) -> str:
         from manyminima.reporting import notebook
@@ -77,13 +85,13 @@ class Snapshots:
     def begin(self, run: Mapping[str, Any]) -> None:
         """Claim the directory and write `run.json`; called once, before training."""
         self._lock, self._run, self._run_hash = claim(self.path, run, self._data)
-        self._written, self._left_out, self._newest_step = [], [], 0
+        self._written, self._added, self._left_out, self._newest_step = [], set(), [], 0
 
     def _release(self) -> None:
-        """Let others write to the directory."""
+        """Let others write to the directory, once all is written."""
         if self._lock is not None:
             self._lock.release()
-        self._lock = None
+        self._lock = self._behind = None
 
     def state(self) -> dict[str, Any]:
         """Return what an interrupted training needs to go on writing here: which run this is, and up to which step."""
@@ -103,6 +111,7 @@ class Snapshots:
         self._run_hash, self._newest_step = hash_file(self.path / "run.json"), int(state["step"])
         # The others stay as files, which count: each is replaced when its step comes again.
         self._written = [m for m in self.members if m.step <= self._newest_step]
+        self._added = {m.file for m in self._written}
         self._left_out = [left for left in self.left_out if left["step"] <= self._newest_step]
         self._write_index()
 
@@ -116,13 +125,23 @@ class Snapshots:
         kind: str = "snapshot",
         replica: int = 0,
     ) -> None:
-        """Write one member: `weights` in the order of `model.weights`, collected after `step` batches of run `replica`."""
+        """Write one member: `weights` in the order of `model.weights`, collected after `step` batches of run `replica`.
+
+        Raises:
+            ValueError: a step that is no whole number or has been there, or other arrays than those of the first member.
+            FileExistsError: another run has taken the directory.
+            OSError: nothing can be written; what was before is complete.
+        """
+        arrays = arrays_of(weights, step, replica)
         if not self._run_hash:
-            self.begin({"variables": [{"path": "", **_shape(w)} for w in weights]})
+            self.begin({"variables": [{"path": "", **shape_of(w)} for w in arrays]})
+        file = member_file(int(step), int(replica))
+        check_new(self.path / file, file in self._added, arrays, self.run.get("variables"))
         self._check_still_ours()
-        member = Member(member_file(step, replica), int(step), int(replica), epoch, kind, dict(logs or {}))
+        member = Member(file, int(step), int(replica), epoch, kind, dict(logs or {}))
+        self._added.add(file)
         self._newest_step = int(step)
-        self._do(self._write, member, weights)
+        self._do(self._write, member, arrays)
 
     def leave_out(self, step: int, why: str) -> None:
         """Record that nothing was stored of what was collected after `step` batches, and why."""
@@ -164,6 +183,7 @@ class Snapshots:
         try:
             yield
         except (OSError, SafetensorError) as error:
+            self._added.discard(member.file)  # it may be tried again
             raise OSError(
                 f"cannot write '{self.path / member.file}': {error}. What was written before is complete: "
                 f"mm.load({str(self.path)!r}) gives it. Make room, or choose another directory, and train again."
@@ -218,42 +238,18 @@ class Snapshots:
 
     def read(self, member: Member) -> list[np.ndarray]:
         """Return the weights of one of `members`, checked against their hash, or as `check` says."""
-        stored = self._stored(member)
+        stored = opened(self.path, self.run, member)
         arrays = stored.arrays()
         if self.check == "hashes":
             stored.check()
-        self._check_identity(stored, member)
+        check_identity(self.path, self.run, member, stored)
         return arrays
 
     def shapes(self, member: Member) -> list[tuple[int, ...]]:
         """Return the shapes of one member's arrays from its header; the arrays are not read."""
-        stored = self._stored(member)
-        self._check_identity(stored, member)
+        stored = opened(self.path, self.run, member)
+        check_identity(self.path, self.run, member, stored)
         return stored.shapes
-
-    def _stored(self, member: Member) -> MemberFile:
-        """Open a member's file, once it holds arrays of the shapes that the run tells of."""
-        stored = MemberFile(self.path / member.file)
-        expected = [tuple(v["shape"]) for v in self.run.get("variables", [])]
-        if expected and stored.shapes != expected:
-            raise ValueError(
-                f"'{self.path / member.file}' does not hold the arrays that run.json tells of: {len(stored.shapes)} arrays, "
-                f"expected {len(expected)}, or others in shape. {RESTORE}"
-            )
-        return stored
-
-    def _check_identity(self, stored: MemberFile, member: Member) -> None:
-        found = stored.identity(member.file, self.run["run_id"])
-        if member.hash != found.hash:
-            raise ValueError(
-                f"'{self.path / member.file}' is not the file that the run wrote: its hash differs from the index. "
-                f"Restore it from a copy."
-            )
-        if member != found:
-            raise ValueError(
-                f"'{self.path / 'index.json'}' is damaged: of '{member.file}' it says {asdict(member)}, and the file itself "
-                f"{asdict(found)}. {how_to_rebuild(self.path)}"
-            )
 
     def __len__(self) -> int:
         return len(self.members)
@@ -262,8 +258,10 @@ class Snapshots:
         for member in self.members:
             yield self.read(member)
 
-    def __getitem__(self, index: int) -> list[np.ndarray]:
-        return self.read(self.members[index])
+    def __getitem__(self, index):
+        """Return one member's weights, or for a slice a list of those of several."""
+        found = self.members[index]
+        return [self.read(member) for member in found] if isinstance(index, slice) else self.read(found)
 
     @property
     def best(self) -> tuple[Member, list[np.ndarray]]:
@@ -296,8 +294,4 @@ class Snapshots:
         run["model"] = {k: v for k, v in (run.get("model") or {}).items() if k != "config"} or None
         more = {"left_out": self.left_out, "history": resume.history(self.path)}
         found = {name: value for name, value in more.items() if value}
-        return {"path": str(self.path), **run, "members": [asdict(m) for m in self.members], **found}
-
-
-def _shape(array: np.ndarray) -> dict[str, Any]:
-    return {"shape": list(array.shape), "dtype": array.dtype.name}
+        return {"path": str(self._given), **run, "members": [asdict(m) for m in self.members], **found}

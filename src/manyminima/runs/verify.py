@@ -7,67 +7,20 @@ for problem in inspect("runs/x").problems:
 """
 
 import os
-import stat
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from manyminima.runs import lock, resume
 from manyminima.runs.behind import settle
-from manyminima.runs.descriptions import Index, check_own_hash, how_to_rebuild, read_members, read_run
-from manyminima.runs.format import BEST, MEMBER_NAME, Member, hash_file, read_json, temporaries
+from manyminima.runs.descriptions import Index, how_to_rebuild, read_run
+from manyminima.runs.format import BEST, MEMBER_NAME, Member, temporaries
+from manyminima.runs.known import Known, known_of
+from manyminima.runs.problems import Inspection, Problem, kind_of
 from manyminima.runs.streaming import MemberFile, declared_size
 from manyminima.runs.strict import check_folder, check_plain
 
 __all__ = ["Inspection", "Problem", "inspect"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One file that is not as the run wrote it.
-
-    Args:
-        file: path within the run.
-        kind: "truncated", "altered", "missing", "extra", "renamed", "foreign", "duplicate" or "link".
-        text: what is wrong, and what to do about it.
-    """
-
-    file: str
-    kind: str
-    text: str
-
-    def __str__(self):
-        return f"{self.kind}: {self.text}"
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What is in a run's directory.
-
-    Args:
-        path: the directory.
-        run_id: of the run; "" if no file tells.
-        members: those that are whole, in their place, and of this run, oldest first.
-        problems: all others; empty if the run is as it was written.
-        notes: what is no damage, but good to know: a writer at work, leftovers of a process that was killed.
-    """
-
-    path: str
-    run_id: str
-    members: tuple[Member, ...]
-    problems: tuple[Problem, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data, as `manyminima verify --json` writes it."""
-        return {**asdict(self), "sound": self.sound}
 
 
 def inspect(path: str | os.PathLike, *, each: Callable[[list], Iterable] = iter) -> Inspection:
@@ -85,7 +38,7 @@ def inspect(path: str | os.PathLike, *, each: Callable[[list], Iterable] = iter)
     if not any(os.path.lexists(folder / name) for name in ("run.json", "index.json", "members")):
         read_run(folder)  # which says that no run is there
     files = {name: _opened(folder / name) for name in _names(folder)}
-    known = _descriptions(folder, files)
+    known = known_of(folder, files)
     judged = [_judge(_Place(folder, name, known), file, files) for name, file in each([*files.items()])]
     members = [found for found in judged if isinstance(found, Member)]
     problems = [*known.problems, *(found for found in judged if isinstance(found, Problem))]
@@ -96,64 +49,6 @@ def inspect(path: str | os.PathLike, *, each: Callable[[list], Iterable] = iter)
     return Inspection(str(folder), known.run_id, tuple(ordered), tuple(problems), notes)
 
 
-# -- run.json and index.json -----------------------------------------------------------------------------------------
-
-
-class _Known(NamedTuple):
-    """What the descriptions say: which run this is, its arrays, what its index names, and what is wrong with them."""
-
-    run_id: str
-    shapes: list[tuple[int, ...]]
-    members: Index | None
-    problems: list[Problem]
-
-
-def _descriptions(folder: Path, files: dict[str, MemberFile | Exception]) -> _Known:
-    problems, run, index = [], {}, None
-    try:
-        run = read_run(folder)
-    except (ValueError, OSError) as error:
-        problems.append(Problem("run.json", _kind(folder / "run.json"), str(error)))
-    try:
-        index = read_json(folder / "index.json")
-    except FileNotFoundError:
-        if files:
-            text = f"'{folder / 'index.json'}' is missing: `manyminima verify {folder} --rebuild-index` writes it anew."
-            problems.append(Problem("index.json", "missing", text))
-    except (ValueError, OSError) as error:
-        problems.append(Problem("index.json", _kind(folder / "index.json"), f"{error} {how_to_rebuild(folder)}"))
-    ids = Counter(file.about["run_id"] for file in files.values() if isinstance(file, MemberFile))
-    others = [index["run_id"] if index else "", ids.most_common(1)[0][0] if ids else ""]
-    if run and others[0] and others[0] == others[1] != run["run_id"]:
-        text = (
-            f"'{folder / 'run.json'}' is of run {run['run_id'][:8]}, and the index and the members of {others[0][:8]}."
-        )
-        problems.append(Problem("run.json", "foreign", f"{text} Restore the right one."))
-        run = {}
-    shapes = [tuple(v["shape"]) for v in run.get("variables", [])]
-    known = _Known(next(filter(None, [run.get("run_id"), *others]), ""), shapes, None, problems)
-    return known if index is None else _indexed(folder, index, known)
-
-
-def _indexed(folder: Path, index: dict[str, Any], known: _Known) -> _Known:
-    path = folder / "index.json"
-    if index["run_id"] != known.run_id:
-        text = (
-            f"'{path}' belongs to run {index['run_id'][:8]}, and run.json to {known.run_id[:8]}. Restore the right one."
-        )
-        return known._replace(problems=[*known.problems, Problem("index.json", "foreign", text)])
-    try:
-        known = known._replace(members=read_members(index))
-        check_own_hash(index)
-    except ValueError as error:
-        text = f"'{path}' is damaged ({error}). {how_to_rebuild(folder)}"
-        return known._replace(problems=[*known.problems, Problem("index.json", "altered", text)])
-    if not known.problems and index.get("run_hash") != hash_file(folder / "run.json"):
-        text = f"'{folder / 'run.json'}' is damaged: it is not what the run wrote. Restore it from a copy."
-        known = known._replace(problems=[Problem("run.json", "altered", text)])
-    return known
-
-
 # -- members ---------------------------------------------------------------------------------------------------------
 
 
@@ -162,7 +57,7 @@ class _Place(NamedTuple):
 
     folder: Path
     name: str
-    run: _Known
+    run: Known
 
     @property
     def path(self) -> Path:
@@ -200,10 +95,10 @@ def _judge(place: _Place, file: MemberFile | Exception, files: dict[str, MemberF
     path, run_id = place.path, place.run.run_id
     if isinstance(file, Exception):
         if place.name == BEST or MEMBER_NAME.fullmatch(path.name):
-            return place.problem(_kind(path, place.size), file)
+            return place.problem(kind_of(path, place.size), file)
         return place.problem("extra", f"'{path}' is no member of a run. Move it out of the run.")
     if error := _unread(file):
-        return place.problem(_kind(path, place.size), error)
+        return place.problem(kind_of(path, place.size), error)
     if file.about["run_id"] != run_id:
         ids = f"run {file.about['run_id'][:8]}, but this directory holds run {run_id[:8]}"
         return place.problem("foreign", f"'{path}' belongs to {ids}. Move it back.")
@@ -231,7 +126,7 @@ def _misplaced(place: _Place, file: MemberFile, rightful: MemberFile | Exception
     return place.problem("renamed", text)
 
 
-def _unlike_index(folder: Path, run: _Known, members: list[Member]) -> Iterator[Problem]:
+def _unlike_index(folder: Path, run: Known, members: list[Member]) -> Iterator[Problem]:
     """Yield what the index says otherwise than the members' files, which agree with themselves."""
     if any(problem.file == "index.json" for problem in run.problems):
         return  # it is told already, and cannot be held against a member
@@ -251,7 +146,7 @@ def _missing(folder: Path, index: Index | None, files: dict[str, MemberFile | Ex
     try:
         check_folder(place)
     except (ValueError, OSError) as error:
-        kind = _kind(place)
+        kind = kind_of(place)
         yield Problem(
             "members", kind, f"'{place}' is missing. Restore it from a copy." if kind == "missing" else str(error)
         )
@@ -273,21 +168,10 @@ def _state(folder: Path) -> Iterator[Problem]:
             check_plain(path)
             resume.read(folder)
     except (ValueError, OSError, AttributeError, RecursionError) as error:
-        yield Problem("resume/state.safetensors", _kind(path, declared_size(path)), str(error))
+        yield Problem("resume/state.safetensors", kind_of(path, declared_size(path)), str(error))
 
 
-# -- words -----------------------------------------------------------------------------------------------------------
-
-
-def _kind(path: Path, size: int = 0) -> str:
-    """Return in one word what is wrong with a file that cannot be read, and that should have so many bytes."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return "missing"
-    if not stat.S_ISREG(found.st_mode):
-        return "link"
-    return "truncated" if found.st_size < size else "altered"
+# -- no damage -------------------------------------------------------------------------------------------------------
 
 
 def _notes(folder: Path, unnamed: list[str]) -> Iterator[str]:

@@ -52,7 +52,7 @@ def scores_by_size(
     """
     if order not in ("newest", "oldest"):
         raise ValueError(f"order is {order!r}, expected 'newest' (newest members first) or 'oldest'.")
-    task = "regression" if metric.facts.tasks == ("regression",) else None
+    task = "regression" if metrics.known(metric).facts.tasks == ("regression",) else None
     problem = as_problem(y, probs, task, sample_weight)
     members = problem.probs[::-1] if order == "newest" else problem.probs
     growing = _running_means(members) if rule is combine.mean else (rule(members[: n + 1]) for n in range(len(members)))

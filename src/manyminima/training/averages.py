@@ -10,14 +10,12 @@ from manyminima.runs.format import Weights
 from manyminima.training.diverged import Finite
 from manyminima.training.instep import InStep
 
-__all__ = ["Averages", "check", "check_times"]
+__all__ = ["Averages", "check", "check_once", "check_times"]
 
 
 def check(folds: Sequence, validation_data: Any) -> None:
     """Raise ValueError if an average is named twice, or validation of one is asked for and no fold makes one."""
-    averaging = [id(fold) for fold in folds if isinstance(fold, Average)]
-    if len(set(averaging)) < len(averaging):
-        raise ValueError("into= names the same average twice: leave one out, or make two of them.")
+    check_once(folds)
     if validation_data is None:
         return
     from manyminima.training import validate
@@ -28,6 +26,13 @@ def check(folds: Sequence, validation_data: Any) -> None:
             '["runs/x", mm.Mean()]. For the model itself pass validation_data to fit.'
         )
     validate.check(validation_data)
+
+
+def check_once(folds: Sequence) -> None:
+    """Raise ValueError if an average would get everything twice."""
+    averaging = [id(fold) for fold in folds if isinstance(fold, Average)]
+    if len(set(averaging)) < len(averaging):
+        raise ValueError("into= names the same average twice: leave one out, or make two of them.")
 
 
 class Averages:

@@ -68,8 +68,11 @@ def kept_by(folds: Sequence, monitor: str | None) -> Best | None:
     """Return the watcher of a log; None: nothing is watched.
 
     Raises:
+        TypeError: the log has no name.
         ValueError: none of the folds keeps a best model.
     """
+    if monitor is not None and not isinstance(monitor, str):
+        raise TypeError(f'best={monitor!r}: expected the name of a log, such as best="val_loss".')
     if monitor and not any(hasattr(fold, "add_best") for fold in folds):
         raise ValueError(
             f"best={monitor!r}, but no place in into= keeps a best model: add one, as in into=[fold, None]."

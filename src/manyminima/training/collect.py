@@ -18,7 +18,7 @@ from manyminima.training.diverged import Finite, diverged_line, stopped_text
 from manyminima.training.leftovers import nothing_left_on_error, remove_leftovers
 from manyminima.training.places import as_folds, check_directories, directories, refuse_interrupted
 from manyminima.training.resuming import Resuming
-from manyminima.training.telling import member_line, past_line, single_numbers
+from manyminima.training.telling import ended_line, member_line, past_line, single_numbers
 from manyminima.training.validate import PREFIX
 
 __all__ = ["Collect"]
@@ -114,9 +114,8 @@ class Collect(keras.callbacks.Callback):
             with nothing_left_on_error(model):
                 self._prepare(model, past["first_epoch"])
         if past is not None:
-            model._initial_epoch = (
-                self.params["epochs"] if past["finished"] else past["epoch"]
-            )  # `fit` asks for it next
+            # `fit` asks for it next.
+            model._initial_epoch = self.params["epochs"] if past["finished"] else past["epoch"]
 
     def on_epoch_begin(self, epoch, logs=None):
         """Prepare on the first epoch: only now is it known how many there will be, `initial_epoch` considered."""
@@ -163,6 +162,7 @@ class Collect(keras.callbacks.Callback):
         """Announce the run to every fold, with the architecture for those that want to rebuild the model."""
         others = [fold for other in self._siblings if isinstance(other, Collect) for fold in other.folds]
         check_directories([*self.folds, *others])
+        averages.check_once([*self.folds, *others])
         rebuilt = any(getattr(fold, "rebuild", False) for fold in self.folds)
         run["model"] = describe(model) if rebuilt else summarise(model)
         if self._resuming is not None and self._resuming.past is not None:
@@ -284,9 +284,7 @@ class Collect(keras.callbacks.Callback):
             self._averages.remove()
             self._behind.close()
             if len(self._collected) < len(self._job.due):
-                self._say(
-                    f"training ended at step {self._step}: {len(self._collected)} of {len(self._job.due)} members were collected"
-                )
+                self._say(ended_line(self._step, len(self._collected), len(self._job.due)))
             self._model.history.members = list(self._collected)
 
     def _end_resuming(self, model: keras.Model, resuming: Resuming) -> None:

@@ -67,6 +67,6 @@ def stopped_text(step: int, why: str, stored: int, due: int) -> str:
     """Return the message of a training that is stopped because it has diverged."""
     return (
         f"training has diverged by step {step}: {why}. Nothing of that is stored; what was before is complete, {stored} of {due} "
-        f"members. Lower the peak or the rate, or give the optimizer clipnorm=1.0. To train on in spite of it write "
-        f'mm.Collect(…, diverged="go on").'
+        f"members. Lower the peak or the rate, give the optimizer clipnorm=1.0, or look for NaN in the data. To train on in "
+        f'spite of it write mm.Collect(…, diverged="go on").'
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from manyminima.averaging.folds import Average
 from manyminima.averaging.running import is_float
-from manyminima.schedules import at_hand
+from manyminima.schedules.steps import at_hand
 from manyminima.training.rate import innermost
 
 __all__ = ["InStep", "remove_leftover"]

@@ -20,6 +20,9 @@ class Memory:
     def __init__(self):
         self.begin()
 
+    def __repr__(self):
+        return f"Memory({len(self)} members)"
+
     def begin(self, run: Mapping | None = None) -> None:
         """Forget what an earlier `fit` collected."""
         self.run = run

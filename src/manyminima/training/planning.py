@@ -55,14 +55,25 @@ def job_of(recipe: Any, model: keras.Model, *, epochs: int, steps: int) -> Job:
     """Return what `recipe` means for a model and a length.
 
     Raises:
+        TypeError: its plan is none.
         ValueError: it collects nothing, or at moments that the model is not stopped at.
     """
     recipe = rate.with_peak(recipe, model.optimizer)
     plan = recipe.plan(epochs, steps)
+    _check_plan(recipe, plan)
     due = [n for n in range(1, epochs * steps + 1) if plan.when(n)]
     _check_due(recipe, due, steps, model.steps_per_execution)
     run = describe_run(recipe, plan, model, due, epochs=epochs, steps=steps)
     return Job(plan.lr, due, steps, epochs, run)
+
+
+def _check_plan(recipe: Any, plan: Any) -> None:
+    lr, when = getattr(plan, "lr", None), getattr(plan, "when", None)
+    if not callable(when) or not (lr is None or callable(lr)):
+        raise TypeError(
+            f"{recipe}.plan() returned {plan!r}, expected mm.recipes.Plan(lr, when): lr a function of the step, or None to leave "
+            f"the optimizer's rate alone; when a function that tells after how many batches to collect: mm.when.At((100, 200))."
+        )
 
 
 def _check_due(recipe: Any, due: list[int], steps: int, together: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
-from manyminima.schedules import at_hand
+from manyminima.schedules.steps import at_hand
 
 __all__ = ["Driver", "check_alone", "innermost", "rate_at", "remove_leftover", "with_peak"]
 

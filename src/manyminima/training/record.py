@@ -9,7 +9,7 @@ import numpy as np
 
 from manyminima.recipes import Plan
 from manyminima.runs.architecture import variables
-from manyminima.training.rate import rate_at
+from manyminima.training.rate import innermost, rate_at
 
 __all__ = ["describe_run", "versions"]
 
@@ -49,7 +49,7 @@ def _curve(plan: Plan, due: list[int], total: int) -> dict[str, list] | None:
 
 
 def _optimizer(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    optimizer = innermost(optimizer)
     config = {k: v for k, v in optimizer.get_config().items() if isinstance(v, int | float | str | bool)}
     return {"class": type(optimizer).__name__, **config}
 

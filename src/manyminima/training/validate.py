@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from manyminima.inference import inputs
 from manyminima.inference.execution import compile_test
 from manyminima.runs.format import Weights
+from manyminima.training.telling import single_numbers
 
 __all__ = ["Validator"]
 
@@ -36,8 +36,7 @@ class Validator:
             values = self._step(weights, values, tuple(part for part in batch if part is not None))
         with keras.StatelessScope(state_mapping=list(zip(self._model.metrics_variables, values, strict=True))):
             logs = self._model.get_metrics_result()
-        numbers = {name: np.asarray(keras.ops.convert_to_numpy(value)) for name, value in logs.items()}
-        return {PREFIX + name: float(value) for name, value in numbers.items() if value.size == 1}
+        return {PREFIX + name: value for name, value in single_numbers(logs).items()}
 
     def _initial(self) -> list:
         with keras.StatelessScope() as scope:
