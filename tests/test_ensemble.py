@@ -12,20 +12,10 @@ from hypothesis import strategies as st
 
 import manyminima as mm
 from manyminima.inference.inputs import power_of_two
-from problems import BACKEND, alone, assert_same, compiled, data, layers, numbers, several, traced
+from problems import BACKEND, alone, assert_same, data, layers, numbers, several, traced
 
 X, Y = data(70)
-MODES = ["stacked", "looped", *(["mapped"] if BACKEND == "jax" else [])]
-
-
-@pytest.fixture(scope="module")
-def model():
-    return compiled()
-
-
-@pytest.fixture(scope="module")
-def ensemble(model):
-    return mm.Ensemble(model, several(model))
+MODES = ["stacked", "looped", *([] if BACKEND == "torch" else ["mapped"])]
 
 
 @pytest.mark.parametrize("execution", MODES)

@@ -14,7 +14,7 @@ from manyminima.inference.inputs import rows_at_once
 from manyminima.inference.outputs import widest
 from problems import BACKEND, alone, data, head, layers, several, traced
 
-MODES = ["stacked", "looped", *(["mapped"] if BACKEND == "jax" else [])]
+MODES = ["stacked", "looped", *([] if BACKEND == "torch" else ["mapped"])]
 RNG = np.random.default_rng(0)
 X, Y = data(9)
 
@@ -58,26 +58,30 @@ def test_every_way_predicts_what_keras_does(build):
     expected = [alone(model, weights, x) for weights in members]
     chosen = choose(model)
     assert chosen in MODES
-    for execution in MODES if BACKEND == "jax" else {chosen, "looped"}:
+    for execution in MODES if BACKEND == "jax" else {chosen, *MODES[1:]}:
         found = mm.Ensemble(model, members, task="multiclass", execution=execution).predict_members(x)
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("build", "elsewhere"),
+    ("build", "stacked"),
     [
-        (dense, "stacked"),
-        (image, "looped"),
-        (recurrent, "looped"),
-        (attention, "looped"),
-        (lambda: (head(512, shape=(512,)), None), "looped" if on_cpu() else "stacked"),
-        (pretrained, "stacked"),
+        (dense, ["jax", "tensorflow", "torch"]),
+        (image, []),
+        (recurrent, []),
+        (attention, []),
+        (lambda: (head(60, shape=(200,)), None), ["tensorflow", "torch"]),
+        (lambda: (head(512, shape=(512,)), None), []),
+        (pretrained, ["jax", "tensorflow", "torch"]),
     ],
 )
-def test_the_choice_is_a_static_rule(build, elsewhere):
+def test_the_choice_is_a_static_rule(build, stacked):
     model, _ = build()
-    on_jax = "mapped" if on_cpu() else "stacked"
-    assert choose(model) == (on_jax if BACKEND == "jax" else elsewhere)
+    if on_cpu():
+        expected = "stacked" if BACKEND in stacked else "looped" if BACKEND == "torch" else "mapped"
+    else:
+        expected = "stacked" if BACKEND == "jax" or build not in (image, recurrent, attention) else "looped"
+    assert choose(model) == expected
     for execution in MODES:
         assert choose(model, execution) == execution
 
@@ -124,8 +128,8 @@ def test_a_way_that_there_is_not():
         ValueError, match='execution="vectorised" is not available .*choose "auto", "stacked", "looped"'
     ):
         mm.Ensemble(model, several(model), execution="vectorised")
-    if BACKEND != "jax":
-        with pytest.raises(ValueError, match='"mapped" needs JAX'):
+    if BACKEND == "torch":
+        with pytest.raises(ValueError, match='"mapped" needs JAX or TensorFlow'):
             mm.Ensemble(model, several(model), execution="mapped")
 
 

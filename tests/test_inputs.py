@@ -8,20 +8,10 @@ import numpy as np
 import pytest
 
 import manyminima as mm
-from manyminima.inference.inputs import batches, pad, power_of_two, rows, rows_at_once
-from problems import BACKEND, compiled, data, layers, several
+from manyminima.inference.inputs import Rows, batches, is_dataset, pad, power_of_two, rows, rows_at_once
+from problems import BACKEND, data, layers, several
 
 X, Y = data(70)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return compiled()
-
-
-@pytest.fixture(scope="module")
-def ensemble(model):
-    return mm.Ensemble(model, several(model))
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float16", "float64"])
@@ -109,6 +99,37 @@ def endless_tf():
 def test_a_data_set_that_never_ends(ensemble, make):
     with pytest.raises(ValueError, match=r"never ends: leave out repeat\(\), or pass dataset.take"):
         ensemble.evaluate(make())
+
+
+def test_a_data_set_may_have_a_shape():
+    class Images(keras.utils.PyDataset):
+        shape = (4,)
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return X[35 * index : 35 * index + 35]
+
+    assert is_dataset(Images())
+    found = np.concatenate([batch.x for batch in batches(Images(), 10)])
+    np.testing.assert_array_equal(found, X)
+
+
+def test_rows_of_one_part_are_not_copied():
+    gathered = Rows(70)
+    gathered.add(X, 70)
+    assert gathered.array is X
+    for cuts in ([0, 70], [0, 32, 64, 70]):
+        parts, gathered, nested = Rows(None), Rows(70), Rows(70, axis=1)
+        for a, b in itertools.pairwise(cuts):
+            parts.add(X[a:b], b - a)
+            gathered.add(X[a:b], b - a)
+            nested.add({"x": X[None, a:b], "y": None}, b - a)
+        np.testing.assert_array_equal(parts.array, X)
+        np.testing.assert_array_equal(gathered.array, X)
+        np.testing.assert_array_equal(nested.array["x"], X[None])
+        assert nested.array["y"] is None
 
 
 def test_what_is_no_array(ensemble):

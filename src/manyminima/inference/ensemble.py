@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from manyminima.combination import Combination
 from manyminima.inference import inputs, outputs, sources
-from manyminima.inference.execution import Execution, calls_are_cheap, choose
+from manyminima.inference.execution import Execution, choose
 from manyminima.inference.judging import judge_of
-from manyminima.inference.predicting import Reader, Way, each_member, gather, way_of
+from manyminima.inference.predicting import Reader, Way, each_member, gather, size_of, way_of
 from manyminima.inference.programs import Program, compile_members
 from manyminima.inference.sources import Members
 from manyminima.runs import architecture, tasks
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ensemble"]
 
-_MORE_ROWS = 4  # times as many where a call costs something
-_COMPUTED = ("_program", "_numbers")  # for these members, and not for others
+_COMPUTED = ("_program", "_usual_way", "_size")  # for these members, and not for others
 
 
 class Ensemble:
@@ -136,6 +135,7 @@ class Ensemble:
             combination.check_fits(len(self), next((task.kind for task in self.tasks.values() if task), None))
         other = object.__new__(Ensemble)
         other.__dict__.update({**self.__dict__, "combination": combination})
+        other.__dict__.pop("_usual_way", None)
         return other
 
     def astype(self, dtype: str) -> "Ensemble":
@@ -178,26 +178,26 @@ class Ensemble:
         Binary tasks give two columns, regression (members, examples, targets), dense outputs keep their axes, several
         outputs give a dict of arrays. Batches are outside and members inside: a data set is read once.
         """
-        return self._predict(x, batch_size, each_member(lambda: self._program, self._reader))[0]
+        return self._predict(x, batch_size, each_member(self._program, self._reader))[0]
 
     def predict(self, x: Any, *, batch_size: int | None = None, combine: Callable | None = None) -> Any:
         """Return the combined prediction, float32, of shape (examples, classes).
 
         Args:
             x: whatever `model.predict` takes.
-            batch_size: examples at once; None is 1024 or fewer (down to 32), as many as a processor's cache holds, and four times
-                that where starting a program takes longer: on accelerators, PyTorch and TensorFlow.
+            batch_size: examples at once; None is 1024 or fewer (down to 32), as many as a processor's cache holds, and more
+                where starting a program takes longer: twice as many on PyTorch, four times on TensorFlow and on accelerators.
             combine: a function of (members, examples, classes), such as those of `mm.combine`; None is what was fitted beside
                 the run (`ensemble.combination`), or else their mean.
         """
-        return self._predict(x, batch_size, self._way(combine or self.combination))[0]
+        return self._predict(x, batch_size, self._way(combine) if combine else self._usual_way)[0]
 
     def evaluate(self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int | None = None) -> dict:
         """Return the scores of the combined prediction by name, as the report defines them; a dict for each output.
 
         A data set brings its own labels and is read once.
         """
-        probs, labels, weights = self._predict(x, batch_size, self._way(self.combination), y, sample_weight)
+        probs, labels, weights = self._predict(x, batch_size, self._usual_way, y, sample_weight)
         if labels is None:
             raise ValueError("evaluate needs labels: pass y, or a data set that yields (x, y).")
         if not isinstance(probs, dict):
@@ -269,12 +269,16 @@ class Ensemble:
         return average_scores(self, x, y, x_train=x_train, sample_weight=sample_weight)
 
     @cached_property
-    def _program(self) -> Program:
+    def _program(self) -> Callable[[], Program]:
         judge = judge_of(self.model, self.tasks)
-        return compile_members(self.model, self._members, self.execution, judge, self._compiled)
+        return cache(partial(compile_members, self.model, self._members, self.execution, judge, self._compiled))
+
+    @cached_property
+    def _usual_way(self) -> Way:
+        return self._way(self.combination)
 
     def _way(self, combine: Callable | None) -> Way:
-        return way_of(combine, len(self), lambda: self._program, self._reader)
+        return way_of(combine, len(self), self._program, self._reader)
 
     @property
     def _reader(self) -> Reader:
@@ -284,18 +288,12 @@ class Ensemble:
         return outputs.task_of(self.tasks, output, self.model.name)
 
     @cached_property
-    def _numbers(self) -> tuple[int, int]:
-        """How many numbers come out for one example, and are in the largest array on the way there."""
-        at_once = len(self) if self.execution == "stacked" else 1
-        return len(self) * outputs.numbers_out(self.model), at_once * outputs.widest(self.model)
-
-    def _rows_at_once(self, x: Any, total: int | None) -> int:
-        size = inputs.rows_at_once(x, *self._numbers) * (1 if calls_are_cheap() else _MORE_ROWS)
-        return min(size, inputs.power_of_two(total)) if total else size
+    def _size(self) -> Callable[[Any, int | None], int]:
+        return size_of(self.model, len(self), self.execution)
 
     def _predict(self, x, batch_size: int | None, way: Way, y=None, sample_weight=None):
         """Return the rows of `way`, labels and sample weights."""
         total = None if inputs.is_dataset(x) else inputs.rows(x)
-        size = self._rows_at_once(x, total) if batch_size is None else batch_size
+        size = self._size(x, total) if batch_size is None else batch_size
         batches = inputs.batches(x, size, y, sample_weight)
         return gather(batches, way, total, size if total else None)

@@ -1,8 +1,8 @@
 """How members run: the only place that asks which backend is at work.
 
-- "stacked": all members in one program, vectorised over a leading axis. On JAX for accelerators; elsewhere for dense networks
-  that are small, or on an accelerator.
-- "mapped": one compiled program that goes through the members one after the other. On JAX for processors.
+- "stacked": all members in one program, vectorised over a leading axis. For small dense networks, and on accelerators: there
+  for all networks on JAX, elsewhere for dense ones. On a processor it makes slow grouped convolutions.
+- "mapped": one compiled program that goes through the members one after the other. On JAX and TensorFlow for processors.
 - "looped": one compiled forward pass, called once for each member with that member's weights.
 
 The choice is a static rule, never a stopwatch: what a program computes must not depend on how busy the machine was. The
@@ -23,7 +23,7 @@ __all__ = [
     "as_argument",
     "as_numpy",
     "as_tensor",
-    "calls_are_cheap",
+    "batches_at_once",
     "choose",
     "compile_pure",
     "compile_test",
@@ -32,9 +32,13 @@ __all__ = [
     "forward_of",
     "on_cpu",
     "over_members",
+    "weighted_sum",
 ]
 
-_SMALL = 100_000  # parameters, on torch and TensorFlow; measured in benchmarks/predict.py
+# Parameters of dense networks that are stacked on a processor. On two cores, 10 and 30 members, 1,000 and 10,000 rows: on JAX
+# stacked took 0.6 to 1.02 of mapped's time up to 6,000 parameters, 0.9 to 1.2 at 20,000, 1.07 to 1.25 at 74,000; on TensorFlow
+# 0.7 to 1.2 up to 20,000, 0.85 to 1.3 at 74,000. What several members of a large one compute at once leaves the cache.
+_SMALL = {"jax": 10_000, "tensorflow": 100_000, "torch": 100_000}
 
 Execution = Literal["stacked", "mapped", "looped"]
 Weights = Sequence[np.ndarray]
@@ -51,18 +55,19 @@ def choose(model: keras.Model, wanted: str = "auto") -> Execution:
     """Return how the members of `model` run on this machine; any choice but "auto" is checked and returned."""
     backend = keras.backend.backend()
     if wanted != "auto":
-        if wanted not in get_args(Execution) or (wanted == "mapped" and backend != "jax"):
+        if wanted not in get_args(Execution) or (wanted == "mapped" and backend == "torch"):
             raise ValueError(
                 f'execution="{wanted}" is not available on {backend}: choose "auto", "stacked", "looped"'
-                + (' or "mapped".' if backend == "jax" else ' ("mapped" needs JAX).')
+                + (' ("mapped" needs JAX or TensorFlow).' if backend == "torch" else ' or "mapped".')
             )
         return wanted  # pyright: ignore[reportReturnType]
-    names = [type(layer).__name__ for layer in model._flatten_layers()]
-    if backend == "jax":
-        # On a CPU, vmap turns convolutions into slow grouped ones, and what several members compute at once leaves the cache.
-        return "mapped" if on_cpu() else "stacked"
-    dense = set(names) <= {*_DENSE_ONLY, type(model).__name__} and names
-    return "stacked" if dense and (model.count_params() <= _SMALL or not on_cpu()) else "looped"
+    if backend == "jax" and not on_cpu():
+        return "stacked"
+    names = {type(layer).__name__ for layer in model._flatten_layers()}
+    dense = names <= {*_DENSE_ONLY, type(model).__name__}
+    if dense and (model.count_params() <= _SMALL[backend] or not on_cpu()):
+        return "stacked"
+    return "looped" if backend == "torch" or not on_cpu() else "mapped"
 
 
 def on_cpu() -> bool:
@@ -86,9 +91,9 @@ def compiles_each_shape() -> bool:
     return keras.backend.backend() == "jax"
 
 
-def calls_are_cheap() -> bool:
-    """Tell whether batches may be as small as suits a processor's cache; elsewhere starting a program takes longer than that."""
-    return keras.backend.backend() == "jax" and on_cpu()
+def batches_at_once() -> int:
+    """Return how many batches that fit a processor's cache go as one: more where starting a program takes longer."""
+    return {"jax": 1, "torch": 2}.get(keras.backend.backend(), 4) if on_cpu() else 4
 
 
 def compile_pure(function: Callable) -> Callable:
@@ -164,7 +169,9 @@ def over_members(function: Callable, how: Execution) -> Callable:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return lambda weights, x: tf.vectorized_map(lambda member: function(member, x), weights)
+        if how == "stacked":
+            return lambda weights, x: tf.vectorized_map(lambda member: function(member, x), weights)
+        return _tensorflow_mapped(function)
     return _torch_vectorised(function)
 
 
@@ -184,26 +191,73 @@ def _torch_vectorised(function: Callable) -> Callable:
     return vectorised
 
 
-def added_up(function: Callable, add: Callable) -> Callable:
-    """Return a function of all members' weights, coefficients and inputs that goes through the members inside a program (JAX).
+def _tensorflow_mapped(function: Callable) -> Callable:
+    import tensorflow as tf
+
+    def mapped(weights, x):
+        one = tf.function(lambda member: function(member, x))
+        outputs = one.get_concrete_function([w[0] for w in weights]).structured_outputs
+        dtypes = tf.nest.map_structure(lambda output: output.dtype, outputs)
+        return tf.map_fn(one, weights, parallel_iterations=1, fn_output_signature=dtypes)
+
+    return mapped
+
+
+def added_up(function: Callable) -> Callable:
+    """Return a function of all members' weights, coefficients and inputs: the sum, taken member by member in one program.
 
     Args:
-        function: of one member's weights and inputs.
-        add: from a sum, one member's result and its coefficient to the new sum; sums begin at 0, and at True.
+        function: of one member's weights and inputs. It is traced once, and what single members give is not kept.
     """
+    return _jax_added_up(function) if keras.backend.backend() == "jax" else _tensorflow_added_up(function)
+
+
+def _jax_added_up(function: Callable) -> Callable:
     import jax
 
     function = jax.jit(function)  # traced once for the two uses of it
 
     def total(weights, coefficients, x):
         def step(done, member):
-            return add(done, function(member[0], x), member[1]), None
+            return jax.tree.map(lambda d, part: d + member[1] * part, done, function(member[0], x)), None
 
         shapes = jax.eval_shape(function, [w[0] for w in weights], x)
-        begin = jax.tree.map(lambda s: jax.numpy.full(s.shape, s.dtype == bool, s.dtype), shapes)
+        begin = jax.tree.map(lambda s: jax.numpy.zeros(s.shape, s.dtype), shapes)
         return jax.lax.scan(step, begin, (weights, coefficients))[0]
 
     return total
+
+
+def _tensorflow_added_up(function: Callable) -> Callable:
+    import tensorflow as tf
+
+    function = tf.function(function)  # likewise
+
+    def total(weights, coefficients, x):
+        def part(k):
+            parts = function([w[k] for w in weights], x)
+            return tf.nest.map_structure(lambda one: coefficients[k] * one, parts)
+
+        def step(k, done):
+            return k + 1, tf.nest.map_structure(tf.add, done, part(k))
+
+        # One at a time: what several members compute at once leaves the cache.
+        members = tf.shape(coefficients)[0]
+        return tf.while_loop(lambda k, _: k < members, step, (1, part(0)), parallel_iterations=1)[1]
+
+    return total
+
+
+def weighted_sum(coefficients: Any, parts: Any) -> Any:
+    """Return the sum over the first axis, (members, ...): a product, but where an accelerator would round it to 10 bits."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return jax.numpy.tensordot(coefficients, parts, 1, precision="highest")
+    if backend == "torch" or on_cpu():
+        return keras.ops.tensordot(coefficients, parts, 1)
+    return keras.ops.sum(parts * keras.ops.reshape(coefficients, (-1, *[1] * (len(parts.shape) - 1))), axis=0)
 
 
 def as_tensor(array: Any, dtype: str | None = None) -> Any:
@@ -212,10 +266,15 @@ def as_tensor(array: Any, dtype: str | None = None) -> Any:
 
 
 def as_argument(array: np.ndarray) -> Any:
-    """Return what a compiled function takes for an array: on JAX itself, because a tensor first takes longer."""
-    return array if keras.backend.backend() == "jax" else as_tensor(array)
+    """Return what a compiled function takes for an array, the fastest way: on JAX itself, because a tensor first takes longer."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.convert_to_tensor(array)
+    return array if backend == "jax" else as_tensor(array)
 
 
 def as_numpy(tensor: Any) -> np.ndarray:
-    """Wait for a tensor, and return it as an array."""
-    return np.asarray(keras.ops.convert_to_numpy(tensor))
+    """Wait for a tensor, and return an array of its own."""
+    return np.array(tensor) if keras.backend.backend() == "jax" else np.asarray(keras.ops.convert_to_numpy(tensor))

@@ -1,6 +1,6 @@
 """Whatever Keras users call data, as batches of NumPy arrays: arrays, tf.data, DataLoader, PyDataset, generators."""
 
-import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -21,9 +21,15 @@ class Batch(NamedTuple):
     y: Any = None
     sample_weight: Any = None
 
+    def map(self, function: Callable) -> "Batch":
+        """Return `function` of every array."""
+        return Batch(*(None if part is None else map_arrays(function, part) for part in self))
+
 
 def map_arrays(function: Callable, arrays: Any) -> Any:
     """Return `function` of every array in a nested structure; None, which stands for an input left out, stays None."""
+    if hasattr(arrays, "shape"):  # by itself, as most are: a tree of one costs more than what is done to it
+        return function(arrays)
     return keras.tree.map_structure(lambda leaf: None if leaf is None else function(leaf), arrays)
 
 
@@ -33,7 +39,9 @@ def rows(x: Any) -> int:
     Raises:
         ValueError: something in it is no array, or its arrays have different lengths.
     """
-    leaves = [leaf for leaf in keras.tree.flatten(x) if leaf is not None]
+    if isinstance(x, np.ndarray) and x.ndim:
+        return len(x)
+    leaves = _leaves(x)
     for leaf in leaves or [None]:
         if not getattr(leaf, "shape", ()):
             raise ValueError(
@@ -48,8 +56,14 @@ def rows(x: Any) -> int:
     return lengths.pop()
 
 
+def _leaves(x: Any) -> list[Any]:
+    return [leaf for leaf in keras.tree.flatten(x) if leaf is not None]
+
+
 def is_dataset(x: Any) -> bool:
     """Tell whether `x` yields batches itself, instead of being arrays to cut into batches."""
+    if isinstance(x, np.ndarray):
+        return False
     if isinstance(x, keras.utils.PyDataset):
         return True
     is_array = hasattr(x, "shape") or hasattr(x, "iloc")
@@ -68,16 +82,17 @@ def batches(x: Any, batch_size: int, y: Any = None, sample_weight: Any = None) -
         if y is not None or sample_weight is not None:
             raise ValueError("y and sample_weight come out of the data set itself: pass the data set alone.")
         # Copies: a source may use its buffer again for the next batch, which is read while this one is computed.
-        source = (map_arrays(lambda leaf: np.array(_array(leaf)), _unpack(batch)) for batch in _iterate(x))
+        source = (_unpack(batch).map(lambda leaf: np.array(_array(leaf))) for batch in _iterate(x))
     else:
-        rows(Batch(x, y, sample_weight))
-        whole = map_arrays(_array, Batch(x, y, sample_weight))
-        source = (map_arrays(lambda a, i=i: a[i : i + batch_size], whole) for i in range(0, rows(whole), batch_size))
-    first = next(source, None)
-    if first is None:
-        raise ValueError("there is no example to predict: x is empty (or a generator that is used up already).")
-    for batch in itertools.chain([first], source):
+        whole = Batch(x, y, sample_weight)
+        total = rows(x if y is None and sample_weight is None else whole)
+        whole = whole.map(_array)
+        source = (whole.map(lambda a, i=i: a[i : i + batch_size]) for i in range(0, total, batch_size))
+    batch = None
+    for batch in source:
         yield batch._replace(x=map_arrays(_as_in_fit, batch.x))
+    if batch is None:
+        raise ValueError("there is no example to predict: x is empty (or a generator that is used up already).")
 
 
 def rows_at_once(x: Any, numbers_out: int, numbers_within: int = 0) -> int:
@@ -88,12 +103,13 @@ def rows_at_once(x: Any, numbers_out: int, numbers_within: int = 0) -> int:
         numbers_out: how many numbers all members together predict for one example.
         numbers_within: how many numbers the largest array has on the way there; 0: not known.
     """
-    numbers_in = (
-        1 if is_dataset(x) else sum(int(np.prod(leaf.shape[1:])) for leaf in keras.tree.flatten(x) if leaf is not None)
-    )
-    fitting = _NUMBERS_WITHIN // numbers_within if numbers_within else _NUMBERS_IN // max(numbers_in, 1)
+    fitting = _NUMBERS_WITHIN // numbers_within if numbers_within else _NUMBERS_IN // max(_numbers_in(x), 1)
     wanted = min(_MOST, max(_FEWEST, fitting))
     return 1 << (max(1, min(wanted, _NUMBERS_OUT // numbers_out)).bit_length() - 1)
+
+
+def _numbers_in(x: Any) -> int:
+    return 1 if is_dataset(x) else sum(math.prod(leaf.shape[1:]) for leaf in _leaves(x))
 
 
 def pad(x: Any, size: int) -> Any:
@@ -101,7 +117,14 @@ def pad(x: Any, size: int) -> Any:
     missing = size - rows(x)
     if missing <= 0:
         return x
-    return map_arrays(lambda a: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]), x)
+    return map_arrays(lambda a: _lengthened(a, size), x)
+
+
+def _lengthened(array: np.ndarray, size: int) -> np.ndarray:
+    longer = np.empty((size, *array.shape[1:]), array.dtype)
+    longer[: len(array)] = array
+    longer[len(array) :] = array[-1]
+    return longer
 
 
 def power_of_two(n: int) -> int:
@@ -122,11 +145,16 @@ class Rows:
         """Take in the next batch, a (nested) array of `n` rows, or None."""
         if self._total is None or part is None:
             self._parts.append(part)
+        elif n == self._total:
+            self._whole = part
         else:
             if self._whole is None:
                 self._whole = map_arrays(self._empty, part)
             place = (slice(None),) * self._axis + (slice(self.count, self.count + n),)
-            keras.tree.map_structure(lambda whole, new: _put(whole, place, new), self._whole, part)
+            if isinstance(part, np.ndarray):
+                self._whole[place] = part
+            else:
+                keras.tree.map_structure(lambda whole, new: _put(whole, place, new), self._whole, part)
         self.count += n
 
     def _empty(self, part: np.ndarray) -> np.ndarray:

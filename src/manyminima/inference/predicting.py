@@ -2,6 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from math import isnan
 from typing import Any, NamedTuple
 
 import keras
@@ -11,12 +13,12 @@ from manyminima.calibrate import Temperature
 from manyminima.combination import Combination
 from manyminima.combine import mean
 from manyminima.inference import inputs, outputs
-from manyminima.inference.execution import compiles_each_shape
+from manyminima.inference.execution import Execution, batches_at_once, compiles_each_shape
 from manyminima.inference.inputs import Batch, Rows
 from manyminima.inference.programs import Pending, Program
 from manyminima.runs.tasks import Task
 
-__all__ = ["Reader", "Way", "each_member", "gather", "way_of"]
+__all__ = ["Reader", "Way", "each_member", "gather", "size_of", "way_of"]
 
 _AHEAD = 1  # batches under way beside the one that is waited for
 
@@ -87,16 +89,29 @@ def way_of(combine: Callable | None, members: int, program: Callable[[], Program
 
     if not (isinstance(combination, Combination) and all(read.tasks.values()) and _suits(combination, members)):
         return Way(every.start, on_arrays, axis=0)  # or their errors
-    coefficients, calibrate = combination.coefficients(members), combination.calibrator
+    calibrate = combination.calibrator
+    start = cache(lambda: program().mean(combination.coefficients(members)))
 
     def on_device(x: Any, pending: Pending, rows: int, first_row: int) -> dict[str, np.ndarray]:
-        means, fine = pending()
-        if not fine:  # which member, and which row?
+        means = {name: values[:rows] for name, values in pending().items()}
+        if any(isnan(values.item(0)) for values in means.values()):  # which member, and which row?
             return on_arrays(x, program().members(x), rows, first_row)
-        means = {name: values[:rows] for name, values in means.items()}
         return means if calibrate is None else {name: calibrate(values) for name, values in means.items()}
 
-    return Way(lambda x: program().mean(x, coefficients), on_device, axis=0)
+    return Way(lambda x: start()(x), on_device, axis=0)
+
+
+def size_of(model: keras.Model, members: int, how: Execution) -> Callable[[Any, int | None], int]:
+    """Return how many rows to predict at once as a function of the inputs, and of their number where it is known."""
+    numbers_out = members * outputs.numbers_out(model)
+    numbers_within = outputs.widest(model) * (members if how == "stacked" else 1)
+    several = batches_at_once()
+
+    def size(x: Any, total: int | None) -> int:
+        most = several * inputs.rows_at_once(x, numbers_out, numbers_within)
+        return min(most, inputs.power_of_two(total)) if total else most
+
+    return size
 
 
 def _suits(combination: Combination, members: int) -> bool:
@@ -120,8 +135,7 @@ def gather(batches: Iterable[Batch], way: Way, total: int | None, size: int | No
     """
     gathered: dict[str, Rows] = {}
     labels, weights = Rows(total), Rows(total)
-    for batch, x, pending in _one_ahead(_started(batches, way, size)):
-        rows = inputs.rows(batch.x)
+    for batch, rows, x, pending in _ahead(batches, way, size):
         for name, part in way.finish(x, pending, rows, labels.count).items():
             gathered.setdefault(name, Rows(total, way.axis)).add(part.astype("float32", copy=False), rows)
         labels.add(batch.y, rows)
@@ -130,17 +144,13 @@ def gather(batches: Iterable[Batch], way: Way, total: int | None, size: int | No
     return result.get("", result), labels.array, weights.array
 
 
-def _started(batches: Iterable[Batch], way: Way, size: int | None) -> Iterator[tuple[Batch, Any, Pending]]:
+def _ahead(batches: Iterable[Batch], way: Way, size: int | None) -> Iterator[tuple[Batch, int, Any, Pending]]:
+    padded, waiting = compiles_each_shape(), deque()
     for batch in batches:
-        size = size or inputs.rows(batch.x)
-        x = inputs.pad(batch.x, size) if compiles_each_shape() else batch.x
-        yield batch, x, way.start(x)
-
-
-def _one_ahead(started: Iterator[Any]) -> Iterator[Any]:
-    waiting: deque[Any] = deque()
-    for one in started:
-        waiting.append(one)
+        rows = inputs.rows(batch.x)
+        size = size or rows
+        x = inputs.pad(batch.x, size) if padded and rows < size else batch.x
+        waiting.append((batch, rows, x, way.start(x)))
         if len(waiting) > _AHEAD:
             yield waiting.popleft()
     yield from waiting

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+from keras import ops
 
 from manyminima.inference.execution import (
     Execution,
@@ -18,6 +19,7 @@ from manyminima.inference.execution import (
     compiled,
     forward_of,
     over_members,
+    weighted_sum,
 )
 from manyminima.inference.inputs import map_arrays
 from manyminima.runs.format import Weights
@@ -27,7 +29,7 @@ __all__ = ["Pending", "Program", "compile_members"]
 _HELD = 2**32  # bytes of weights on the device; more than that is sent anew for every batch
 
 Pending = Callable[[], Any]  # waits for what is under way, and returns it as NumPy arrays
-Judge = Callable[[Any], tuple[Any, Any]]
+Judge = Callable[[Any], dict[str, Any]]
 
 
 class Program(NamedTuple):
@@ -36,12 +38,12 @@ class Program(NamedTuple):
     Attributes:
         members: From a batch of inputs to the outputs of every member, arrays of shape (members, examples, ...) in the dtype
             that the model computes them in.
-        mean: From a batch of inputs and coefficients, (members,), to the sum of `judge`'s first results times the
-            coefficients, and whether all of its second results are true. What single members predict is not kept.
+        mean: From coefficients, (members,), to a function of a batch of inputs: the sum of `judge`'s results times the
+            coefficients, NaN throughout where one of them is. What single members predict is not kept.
     """
 
     members: Callable[[Any], Pending]
-    mean: Callable[[Any, np.ndarray], Pending]
+    mean: Callable[[np.ndarray], Callable[[Any], Pending]]
 
 
 def compile_members(
@@ -53,7 +55,7 @@ def compile_members(
         model: built; its own weights are neither used nor changed.
         members: lists of arrays in the order of `model.weights`.
         how: they run; looped where there are more weights than may be held.
-        judge: from one member's outputs to what is added up, and whether it is what it should be. Traced.
+        judge: from outputs, of one member or along a leading axis of many, to what is added up. Traced.
         shared: keeps what other members of the same model can use: all of it, whatever their number, where they are looped.
     """
     forward = forward_of(model)
@@ -71,24 +73,31 @@ def compile_members(
 
     if how == "looped":
         held = _Looped(members, dtypes, all_held)
-        return _one_by_one(held, kept("outputs", forward), kept("judged", judged), kept("sum", _add))
+        whole = kept("whole", _all_or_nothing)
+        return _one_by_one(held, kept("outputs", forward), kept("judged", judged), kept("sum", _add), whole)
     held = [as_tensor(array, dtype) for array, dtype in zip(_side_by_side(members), dtypes, strict=True)]
-    mean = _stacked_mean(judged) if how == "stacked" else added_up(judged, _add)
-    return _together(held, kept("outputs", over_members(forward, how)), kept("mean", mean))
+    outputs = over_members(forward, how)
+    mean = _stacked_mean(outputs, judge) if how == "stacked" else added_up(judged)
+    return _together(held, kept("outputs", outputs), kept("mean", lambda *of: _all_or_nothing(mean(*of))))
 
 
 def _together(held: list, outputs: Callable, mean: Callable) -> Program:
     def members_of(x: Any) -> Pending:
         return _pending(outputs(held, map_arrays(as_argument, x)))
 
-    def mean_of(x: Any, coefficients: np.ndarray) -> Pending:
-        return _pending(mean(held, as_argument(coefficients.astype("float32")), map_arrays(as_argument, x)))
+    def mean_of(coefficients: np.ndarray) -> Callable[[Any], Pending]:
+        sent = as_tensor(coefficients, "float32")
+        return lambda x: _arrays(mean(held, sent, map_arrays(as_argument, x)))
 
     return Program(members_of, mean_of)
 
 
 def _pending(result: Any) -> Pending:
     return lambda: keras.tree.map_structure(as_numpy, result)
+
+
+def _arrays(named: dict[str, Any]) -> Pending:
+    return lambda: {name: as_numpy(one) for name, one in named.items()}
 
 
 class _Looped:
@@ -107,7 +116,7 @@ class _Looped:
         return iter(self._tensors) if self.all_held else map(self._sent, self._members)
 
 
-def _one_by_one(held: _Looped, outputs: Callable, judged: Callable, add: Callable) -> Program:
+def _one_by_one(held: _Looped, outputs: Callable, judged: Callable, add: Callable, whole: Callable) -> Program:
     """All members are under way before the first is waited for, unless their weights would fill the device."""
 
     def members_of(x: Any) -> Pending:
@@ -115,11 +124,15 @@ def _one_by_one(held: _Looped, outputs: Callable, judged: Callable, add: Callabl
         single = [_under_way(outputs(weights, x)) for weights in held]
         return lambda: keras.tree.map_structure(lambda *leaves: np.stack([as_numpy(leaf) for leaf in leaves]), *single)
 
-    def mean_of(x: Any, coefficients: np.ndarray) -> Pending:
-        x, total = map_arrays(as_tensor, x), None
+    def mean_of(coefficients: np.ndarray) -> Callable[[Any], Pending]:
+        sent = [as_argument(coefficient) for coefficient in coefficients.astype("float32")]
+        return lambda x: _arrays(weighted(map_arrays(as_tensor, x), sent))
+
+    def weighted(x: Any, coefficients: list[Any]) -> Any:
+        total = None
         for weights, coefficient in zip(held, coefficients, strict=True):
-            total = _under_way(add(total, judged(weights, x), np.asarray(coefficient, "float32")))
-        return _pending(total)
+            total = _under_way(add(total, judged(weights, x), coefficient))
+        return whole(total)
 
     def _under_way(result: Any) -> Any:
         return result if held.all_held else keras.tree.map_structure(as_numpy, result)
@@ -127,23 +140,20 @@ def _one_by_one(held: _Looped, outputs: Callable, judged: Callable, add: Callabl
     return Program(members_of, mean_of)
 
 
-def _add(total: Any, part: tuple[Any, Any], coefficient: Any) -> tuple[Any, Any]:
-    coefficient = as_tensor(coefficient)
-    scaled = keras.tree.map_structure(lambda p: coefficient * p, part[0])
+def _add(total: dict[str, Any] | None, part: dict[str, Any], coefficient: Any) -> dict[str, Any]:
     if total is None:
-        return scaled, part[1]
-    return keras.tree.map_structure(keras.ops.add, total[0], scaled), keras.ops.logical_and(total[1], part[1])
+        return {name: coefficient * one for name, one in part.items()}
+    return {name: ops.add(total[name], coefficient * one) for name, one in part.items()}
 
 
-def _stacked_mean(judged: Callable) -> Callable:
-    every = over_members(judged, "stacked")
+def _all_or_nothing(sums: dict[str, Any]) -> dict[str, Any]:
+    """One number of each then tells whether all are finite, which takes longer to look up afterwards."""
+    return {name: ops.where(ops.all(ops.isfinite(one)), one, float("nan")) for name, one in sums.items()}
 
+
+def _stacked_mean(outputs: Callable, judge: Judge) -> Callable:
     def mean(weights, coefficients, x):
-        def weighted(parts):
-            return keras.ops.sum(parts * keras.ops.reshape(coefficients, (-1, *[1] * (len(parts.shape) - 1))), axis=0)
-
-        parts, fine = every(weights, x)
-        return keras.tree.map_structure(weighted, parts), keras.ops.all(fine)
+        return {name: weighted_sum(coefficients, parts) for name, parts in judge(outputs(weights, x)).items()}
 
     return mean
 
