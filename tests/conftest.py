@@ -22,6 +22,7 @@ _ARRAY_HALF = (
 _hook = install_import_hook([f"manyminima.{name}" for name in _ARRAY_HALF], "beartype.beartype")
 
 import os  # noqa: E402
+import shutil  # noqa: E402
 import tempfile  # noqa: E402
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -38,3 +39,61 @@ from hypothesis import settings  # noqa: E402
 # A shared machine may stall at any moment: how long an example takes proves nothing.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+import pytest  # noqa: E402
+
+# The half that works on arrays is tested without Keras, so it is imported where a fixture is asked for.
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A small network, compiled."""
+    from problems import compiled
+
+    return compiled()
+
+
+@pytest.fixture(scope="module")
+def ensemble(model):
+    """Three members around the weights of `model`."""
+    import manyminima as mm
+    from problems import several
+
+    return mm.Ensemble(model, several(model))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of two members and a best model, as `fit` leaves it; it is only read."""
+    import manyminima as mm
+    from problems import compiled, data
+
+    path = tmp_path_factory.mktemp("runs") / "run"
+    x, y = data(32)
+    collect = mm.Collect(mm.recipes.checkpoints(), into=path, best="loss")
+    compiled().fit(x, y, batch_size=16, epochs=2, verbose=0, callbacks=[collect])
+    return path
+
+
+@pytest.fixture
+def run(whole, tmp_path):
+    """A copy of that run, to be damaged."""
+    return shutil.copytree(whole, tmp_path / "run")
+
+
+@pytest.fixture
+def blank(monkeypatch):
+    """Networks without first weights, where they do not matter: JAX compiles a program for each shape that it draws."""
+    import keras
+
+    zeros = keras.initializers.Zeros()
+    monkeypatch.setattr(
+        keras.initializers.VarianceScaling, "__call__", lambda self, shape, dtype=None: zeros(shape, dtype)
+    )
+
+
+@pytest.fixture
+def image_cache(tmp_path, monkeypatch):
+    """An empty cache of decoded images."""
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache" / name)
+    return tmp_path / "cache" / "manyminima" / "images"

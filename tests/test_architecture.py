@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import manyminima as mm
-from manyminima.runs.architecture import describe, rebuild
+from manyminima.runs.architecture import adopt, describe, rebuild, rebuild_of
 from problems import BACKEND, assert_same, data, layers
 
 X, Y = data(40)
@@ -154,3 +154,37 @@ def test_a_config_imports_nothing(entry):
     with pytest.raises(ValueError, match=rf"uses {entry['module']}.*which Keras does not know.*custom_objects="):
         rebuild(about)
     assert "antigravity" not in sys.modules
+
+
+def honest():
+    """Models with state, random layers, recurrent cells, attention and nested parts."""
+    image, words = keras.Input((8, 8, 3)), keras.Input((6,), dtype="int32")
+    nested = keras.Sequential([layers.Dense(4, "relu"), layers.BatchNormalization()])
+    convolved = layers.Conv2D(4, 3)(layers.RandomRotation(0.1)(layers.RandomFlip()(image)))
+    yield keras.Model(image, nested(layers.GlobalAveragePooling2D()(layers.DepthwiseConv2D(2)(convolved))))
+    embedded = layers.Embedding(20, 8)(words)
+    attended = layers.MultiHeadAttention(2, 4, dropout=0.1)(embedded, embedded)
+    read = layers.Bidirectional(layers.LSTM(3, dropout=0.1))(layers.LayerNormalization()(attended))
+    yield keras.Model(words, layers.Dense(2)(layers.Concatenate()([read, layers.GRU(3)(embedded)])))
+    scale = layers.Normalization()
+    scale.adapt(X)
+    spectral = layers.SpectralNormalization(layers.Dense(4))
+    yield keras.Sequential(
+        [keras.Input((4,)), scale, spectral, layers.PReLU(), layers.GaussianNoise(0.1), layers.Dense(3)]
+    )
+    half = keras.Sequential([keras.Input((4,)), layers.Dense(3, dtype="mixed_bfloat16"), layers.UnitNormalization()])
+    yield half
+
+
+def test_honest_models_are_built_with_sizes_untrusted():
+    for model in honest():
+        about = json.loads(json.dumps(describe(model)))
+        shapes = [w.shape for w in model.get_weights()]
+        twin = rebuild_of(about, shapes, "here")
+        adopt(twin, model.get_weights())
+        assert_same(twin.get_weights(), model.get_weights())
+        assert_same([np.shape(v) for v in twin.variables], [np.shape(v) for v in model.variables])
+        if model.inputs[0].shape == (None, 4):
+            np.testing.assert_allclose(twin.predict(X, verbose=0), model.predict(X, verbose=0), rtol=1e-2)
+        with pytest.raises(ValueError, match=rf"here holds {len(shapes) - 1} arrays, and model"):
+            rebuild_of(about, shapes[:-1], "here")

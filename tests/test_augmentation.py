@@ -11,9 +11,6 @@ from hypothesis import strategies as st
 from manyminima.datasets import Batches, augmentation
 from manyminima.datasets.augmentation import crop, cutout, flip, mean_colour, named
 
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 def images(rows=20, height=6, width=8, channels=3, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (rows, height, width, channels), np.uint8)

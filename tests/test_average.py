@@ -10,9 +10,6 @@ import manyminima as mm
 from manyminima.averaging.coefficients import coefficients
 from problems import alone, assert_same, compiled, data, head, layers, network, several
 
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it writes down a compiled model.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 X, Y = data(120)
 
 
@@ -234,6 +231,11 @@ def test_a_soup_is_that_of_a_plain_loop(model):
     soup = mm.greedy_soup(ensemble, X, Y, metric=mm.metrics.nll)
     assert list(soup.members) == chosen
     assert soup.score == pytest.approx(nll(chosen), rel=1e-5)
+
+
+def test_a_soup_by_something_that_is_no_metric(trained):
+    with pytest.raises(TypeError, match=r"metric='nll': expected one of mm.metrics, such as metric=mm.metrics.nll"):
+        mm.greedy_soup(trained, X, Y, metric="nll")
 
 
 def test_a_soup_of_one_is_that_member(trained):

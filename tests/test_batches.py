@@ -8,9 +8,6 @@ from hypothesis import strategies as st
 
 from manyminima.datasets import Batches
 
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 def order(seed, epoch, rows):
     """The definition, written again."""
@@ -134,6 +131,7 @@ def test_a_fit_that_shuffles_is_refused():
         ((np.zeros((0, 2)),), {}, "have no rows.*check what was selected"),
         ((np.arange(3),), {"batch_size": 0}, "batch_size is 0.*write batch_size=1"),
         ((np.arange(3),), {"seed": -1}, "seed is -1.*write seed=0"),
+        ((np.arange(3),), {"seed": 2**64}, r"seed is 18446744073709551616\. .*below 2\*\*64"),
         ((np.arange(3),), {"epoch": -1}, "epoch is -1.*write epoch=0"),
     ],
 )

@@ -11,21 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from commands import run
 from manyminima import recipes
 from manyminima.cli import app, backend, interrupting
 from manyminima.datasets import NAMES
 
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 TRAIN = ["train", "--data", "wine", "--model", "mlp:8", "--epochs", "4"]
 SNAPSHOT = [*TRAIN, "--recipe", "snapshot", "--cycles", "2", "--peak", "0.1"]
-
-
-def run(*arguments, status=0):
-    result = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == status, result.output + repr(result.exception)
-    return " ".join(result.output.replace("│", " ").split())
 
 
 def python(code, **environment):
@@ -156,6 +148,8 @@ def test_an_unknown_backend_is_one_message(monkeypatch, tmp_path):
             "no optimizer 'lion'. Expected one of sgd, nesterov, adam, adamw.",
         ),
         (["--recipe", "checkpoints", "--batch-size", "0"], "Invalid value for '--batch-size'"),
+        (["--recipe", "checkpoints", "--rate", "-1"], "Invalid value for '--rate'"),
+        (["--recipe", "checkpoints", "--seed", str(2**32)], "Invalid value for '--seed'"),
     ],
 )
 def test_wrong_usage_is_status_2(tmp_path, arguments, message):
@@ -173,6 +167,7 @@ def test_wrong_usage_is_status_2(tmp_path, arguments, message):
         (["--data", "gone.npz"], "no file 'gone.npz'. Check the path"),
         (["--model", "resnet"], "no model 'resnet'. Expected mlp"),
         (["--task", "binary"], "Expected one of: multiclass, regression"),
+        (["--peak", "nan"], "expected peak to be a finite number, got nan"),
         (["--cycles", "0"], "expected cycles to be a whole number of at least 1, got 0"),
     ],
 )

@@ -10,8 +10,6 @@ import pytest
 import manyminima as mm
 from test_cli import run
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 TRAIN = ["train", "--data", "wine", "--model", "mlp:8", "--epochs", "4", "--recipe"]
 
 

@@ -5,13 +5,9 @@ import tomllib
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import manyminima as mm
-from manyminima.cli import app
-
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+from commands import run
 
 WINE = """
 data = "wine"
@@ -25,12 +21,6 @@ name = "snapshot"
 cycles = 2
 peak = 1
 """
-
-
-def run(*arguments, status=0):
-    result = CliRunner(env={"COLUMNS": "300", "TERM": "dumb"}).invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == status, result.output + repr(result.exception)
-    return " ".join(result.output.replace("│", " ").split())
 
 
 @pytest.fixture

@@ -10,9 +10,6 @@ from typer.testing import CliRunner
 from cases import noisy
 from manyminima.cli import app
 
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 TRAIN = ["train", "--data", "wine", "--model", "mlp:4", "--epochs", "2", "--recipe", "checkpoints", "--out"]
 
 

@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 from typer.testing import CliRunner
 
 import manyminima as mm
+from commands import run
 from manyminima import datasets, zoo
 from manyminima.cli import app
 from manyminima.datasets.columns import Column
@@ -21,16 +22,7 @@ from manyminima.reporting.row_files import writing
 from manyminima.zoo.tables import features
 from tables_of_people import people, prices, write
 
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 RECIPE = ["--recipe", "snapshot", "--cycles", "2", "--peak", "0.1", "--epochs", "6"]
-
-
-def run(*arguments, status=0):
-    result = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == status, result.output + repr(result.exception)
-    return " ".join(result.output.replace("│", " ").split())
 
 
 def read(path):

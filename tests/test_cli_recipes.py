@@ -12,19 +12,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import manyminima as mm
+from commands import run
 from manyminima import recipes
 from manyminima.cli import app, recipe_docs
 
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 SCHEDULE = ["plot", "schedule", "--recipe", "snapshot", "--cycles", "5", "--peak", "0.1", "--epochs", "20"]
-
-
-def run(*arguments, status=0, columns="200"):
-    result = CliRunner(env={"COLUMNS": columns, "TERM": "dumb"}).invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == status, result.output + repr(result.exception)
-    return " ".join(result.output.replace("│", " ").split())
 
 
 # -- recipes -------------------------------------------------------------------------------------------------------------

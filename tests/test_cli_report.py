@@ -9,24 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from cases import noisy
-from manyminima.cli import app
+from commands import run
 from manyminima.cli.output import show
-
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(3, size=80)
 P = noisy(Y, [1.0, 2.0, 4.0])
-
-
-def run(*arguments, status=0, columns="200"):
-    result = CliRunner(env={"COLUMNS": columns, "TERM": "dumb"}).invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == status, result.output + repr(result.exception)
-    return " ".join(result.output.replace("│", " ").split())
 
 
 @pytest.fixture

@@ -19,9 +19,6 @@ from cases import ABOUT, RECIPES
 from manyminima.cli import app
 from manyminima.reporting import reproduce
 
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 DIGITS = "--data digits --model mlp:16 --epochs 2 --recipe snapshot --cycles 2 --peak 0.1 --batch-size 128 --seed 3"
 MORE = "--limit 500 --best val_loss --optimizer nesterov"
 

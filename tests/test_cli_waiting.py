@@ -7,9 +7,6 @@ import manyminima as mm
 from manyminima.cli.waiting import predict_members, watched
 from problems import network, several
 
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def ensemble():

@@ -225,3 +225,41 @@ def test_several_optimizers_have_no_single_rate():
         ValueError, match="drives one learning rate, and a MultiOptimizer has several. Compile with one"
     ):
         fit(compiled(optimizer=several_optimizers()), mm.Collect(SNAPSHOT))
+
+
+class Notes(keras.callbacks.Callback):
+    """Logs what is no single number, as callbacks of users do."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update(note="warm", nothing=None, pair=np.array([1, 2]), rank=np.int64(3), half=np.float16(0.5))
+
+
+def test_logs_that_are_no_number_are_left_out_of_members(tmp_path):
+    collect = mm.Collect(CHECKPOINTS, into=tmp_path / "run", best="loss")
+    fit(compiled(), Notes(), collect, epochs=1)
+    (member,) = mm.Snapshots(tmp_path / "run").members
+    assert member.logs.keys() == {"loss", "accuracy", "rank", "half"}
+    assert (member.logs["rank"], member.logs["half"]) == (3, 0.5)
+
+
+class Planned:
+    """A recipe of a user's own that returns any plan."""
+
+    def __init__(self, plan):
+        self.made = plan
+
+    def plan(self, epochs, steps_per_epoch):
+        return self.made
+
+
+@pytest.mark.parametrize(
+    "plan", [None, (0.1, mm.when.At((1,))), mm.recipes.Plan(0.1, mm.when.At((1,))), mm.recipes.Plan(None, 3)]
+)
+def test_a_plan_is_two_functions_of_the_step(plan):
+    with pytest.raises(TypeError, match=r"plan\(\) returned .*, expected mm.recipes.Plan\(lr, when\)"):
+        fit(compiled(), mm.Collect(Planned(plan)), epochs=1)
+
+
+def test_a_log_to_watch_has_a_name():
+    with pytest.raises(TypeError, match='best=3: expected the name of a log, such as best="val_loss"'):
+        mm.Collect(CHECKPOINTS, best=3)

@@ -213,6 +213,11 @@ def test_a_missing_file_lists_its_neighbours(tmp_path):
 
 
 def test_unknown_names_tasks_and_seeds():
+    with pytest.raises(ValueError, match=r"the seed is 18446744073709551616\. .*below 2\*\*64"):
+        datasets.load("wine", seed=2**64)
+    for nothing in ("", None, 3):
+        with pytest.raises(ValueError, match=r"no data set .* Expected one of blobs"):
+            datasets.load(nothing)
     with pytest.raises(ValueError, match=r"no data set 'digit'. Did you mean digits\? Expected one of blobs"):
         datasets.load("digit")
     with pytest.raises(ValueError, match="Expected one of: multiclass, regression"):

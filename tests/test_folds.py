@@ -186,6 +186,8 @@ def test_folds_compose():
     ("make", "message"),
     [
         (lambda: mm.Ema(1.0), "expected 0 <= decay < 1, such as 0.999"),
+        (lambda: mm.Ema("0.9"), r"Ema\('0.9'\): expected 0 <= decay < 1"),
+        (lambda: mm.Mean(every=1, start="0"), "expected 0 <= start < 1"),
         (lambda: mm.Ema(0.9, every=0), "every=0: expected a whole number of optimizer steps, at least 1"),
         (lambda: mm.Mean(every=1.5), "every=1.5: expected a whole number"),
         (lambda: mm.Mean(start=0.5), "expected 0 <= start < 1, and every= with it"),

@@ -1,4 +1,4 @@
-"""Folders and archives of images: what is read, what is kept, the way from a folder to a report, and each error's way out."""
+"""Folders and archives of images: what is read, what is kept, and each error's way out."""
 
 import json
 import os
@@ -9,48 +9,13 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
+from images_on_disk import SHAPE, first_pixels, folder, pixels, save
 from manyminima import datasets
-from manyminima.cli import app
 from manyminima.datasets import image_folder
-from manyminima.datasets.image_files import compression, pixels_of
-from manyminima.datasets.sources import FOLDER
+from manyminima.datasets.image_files import pixels_of
 
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-SHAPE = (9, 8, 3)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """An empty cache for each test."""
-    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache" / name)
-    return tmp_path / "cache" / "manyminima" / "images"
-
-
-def pixels(count, seed=0, shape=SHAPE):
-    return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
-
-
-def save(path, array, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path, **options)
-
-
-def folder(root, parts=("train", "test"), classes=("cat", "dog"), count=10):
-    """PNGs that say where they are: the first pixel is (place of the part, of the class, number)."""
-    for p, part in enumerate(parts):
-        for c, label in enumerate(classes):
-            for i, array in enumerate(pixels(count, seed=10 * p + c)):
-                array[0, 0] = (p, c, i)
-                save(root / part / label / f"{i:03}.png", array)
-    return root
-
-
-def first_pixels(x):
-    return x[:, 0, 0].tolist()
+pytestmark = pytest.mark.usefixtures("image_cache")
 
 
 def read(path):
@@ -154,7 +119,7 @@ def test_a_camera_s_note_on_rotation_is_followed(tmp_path):
 # -- the cache -----------------------------------------------------------------------------------------------------------
 
 
-def test_images_are_decoded_once_until_a_file_changes(tmp_path, cache, monkeypatch):
+def test_images_are_decoded_once_until_a_file_changes(tmp_path, image_cache, monkeypatch):
     path = folder(tmp_path / "data")
     decoded = []
 
@@ -174,22 +139,42 @@ def test_images_are_decoded_once_until_a_file_changes(tmp_path, cache, monkeypat
     assert len(decoded) == 2
     np.testing.assert_array_equal(changed.parts["train"][0][0], pixels(1, seed=99)[0])
     assert changed.sha256 != first.sha256
-    assert len(list(cache.iterdir())) == 1  # of one folder one state is kept
+    assert len(list(image_cache.iterdir())) == 1  # of one folder one state is kept
 
 
-def test_a_damaged_cache_is_made_again(tmp_path, cache):
+def test_a_damaged_cache_is_made_again(tmp_path, image_cache):
     path = folder(tmp_path / "data")
     expected = read(path).sha256
-    (file,) = cache.iterdir()
+    (file,) = image_cache.iterdir()
     for content in (file.read_bytes()[:-2000], b"", b"no zip"):
         file.write_bytes(content)
         assert read(path).sha256 == expected
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, cache):
-    cache.parent.mkdir(parents=True)
-    cache.write_text("a file where the folder should be")
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, image_cache):
+    image_cache.parent.mkdir(parents=True)
+    image_cache.write_text("a file where the folder should be")
     assert len(read(folder(tmp_path / "data")).parts["train"][0]) == 20
+
+
+# -- fewer rows ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_limit_keeps_classes_shares_and_the_test_rows(tmp_path):
+    path = folder(tmp_path / "data", count=50)
+    whole, some = datasets.load(path, seed=4), datasets.load(path, seed=4, limit=40)
+    assert some.contract["rows"] == {"train": 40, "val": 10, "test": 100}
+    assert np.bincount(some.y_train).tolist() == [20, 20]
+    assert some.contract["limit"] == 40
+    np.testing.assert_array_equal(some.x_test, whole.x_test)
+    known = {tuple(pixel) for pixel in first_pixels(whole.x_train)}
+    assert {tuple(pixel) for pixel in first_pixels(some.x_train)} < known
+    np.testing.assert_array_equal(datasets.run_dataset(some.contract).x_train, some.x_train)
+    assert datasets.load(path, limit=1000).contract == datasets.load(path).contract
+    with pytest.raises(
+        ValueError, match=r"limit is 1 training rows\. Expected at least 2, one for each class: type --limit"
+    ):
+        datasets.load(path, limit=1)
 
 
 # -- errors --------------------------------------------------------------------------------------------------------------
@@ -268,114 +253,3 @@ def test_images_that_do_not_fit_into_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(image_folder, "_memory", lambda: 10_000)
     with pytest.raises(ValueError, match=r"has 40 images of 8 × 9: decoded they take .*Make them smaller"):
         read(folder(tmp_path / "data"))
-
-
-# -- CIFAR ---------------------------------------------------------------------------------------------------------------
-
-
-def cifar_images(root, quality):
-    for part, count in (("train", 10), ("test", 4)):
-        for c in range(10):
-            for i, array in enumerate(pixels(count, seed=c, shape=(32, 32, 3))):
-                save(root / part / f"class{c}" / f"{i}.jpg", array, quality=quality)
-    return root
-
-
-def test_lossy_copies_of_cifar_are_called_that(tmp_path, monkeypatch):
-    monkeypatch.setenv(FOLDER, str(tmp_path))
-    path = cifar_images(tmp_path / "cifar10-images", 60)
-    assert compression(path) == "JPEG-60"
-    data = datasets.load("cifar10")
-    assert data.contract["source"] == "CIFAR-10 (JPEG-60)"
-    assert data.contract["name"] == "cifar10"
-    assert str(tmp_path) not in json.dumps(data.contract)
-    for source in (None, "cifar10"):
-        rows = datasets.evaluation_rows(data.contract, source)
-        np.testing.assert_array_equal(rows.x, data.x_test)
-        assert rows.text == "the 40 test rows of CIFAR-10 (JPEG-60)"
-    np.testing.assert_array_equal(datasets.run_dataset(data.contract).x_train, data.x_train)
-
-
-def test_lossless_copies_are_called_cifar(tmp_path, monkeypatch):
-    monkeypatch.setenv(FOLDER, str(tmp_path))
-    x = pixels(500, shape=(32, 32, 3))
-    y = np.arange(500) % 100
-    np.savez(tmp_path / "cifar100.npz", x_train=x, y_train=y[:, None], x_test=x[:100], y_test=y[:100, None])
-    data = datasets.load("cifar100")
-    assert data.contract["source"] == "cifar100"
-    assert data.contract["classes"] == sorted(set(data.contract["classes"]))
-    assert (data.contract["classes"][0], data.contract["classes"][-1], data.outputs) == ("apple", "worm", 100)
-    for label in ("a", "b"):
-        save(tmp_path / "lossless" / label / "1.png", pixels(1)[0])
-    assert compression(tmp_path / "lossless") is None
-
-
-def test_where_cifar_should_be(tmp_path, monkeypatch):
-    monkeypatch.setenv(FOLDER, str(tmp_path))
-    with pytest.raises(
-        FileNotFoundError, match=r"has no cifar100\.npz, cifar100-images\.tar\.xz .*Put one of them there"
-    ):
-        datasets.load("cifar100")
-
-
-# -- fewer rows ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_limit_keeps_classes_shares_and_the_test_rows(tmp_path):
-    path = folder(tmp_path / "data", count=50)
-    whole, some = datasets.load(path, seed=4), datasets.load(path, seed=4, limit=40)
-    assert some.contract["rows"] == {"train": 40, "val": 10, "test": 100}
-    assert np.bincount(some.y_train).tolist() == [20, 20]
-    assert some.contract["limit"] == 40
-    np.testing.assert_array_equal(some.x_test, whole.x_test)
-    known = {tuple(pixel) for pixel in first_pixels(whole.x_train)}
-    assert {tuple(pixel) for pixel in first_pixels(some.x_train)} < known
-    np.testing.assert_array_equal(datasets.run_dataset(some.contract).x_train, some.x_train)
-    assert datasets.load(path, limit=1000).contract == datasets.load(path).contract
-    with pytest.raises(
-        ValueError, match=r"limit is 1 training rows\. Expected at least 2, one for each class: type --limit"
-    ):
-        datasets.load(path, limit=1)
-
-
-# -- the command line ----------------------------------------------------------------------------------------------------
-
-
-def run(*arguments, status=0):
-    result = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == status, result.output + repr(result.exception)
-    return " ".join(result.output.replace("│", " ").split())
-
-
-TRAIN = ["train", "--recipe", "snapshot", "--cycles", "2", "--epochs", "2", "--peak", "0.1"]
-
-
-def test_from_a_folder_to_a_report_as_the_network_s_paper_trained(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    folder(tmp_path / "pets", parts=("",), count=20)
-    text = run(*TRAIN, "--data", "pets", "--model", "densenet-7-2", "--batch-size", "12", "--label-smoothing", "0.1")
-    assert "batch 12, nesterov, weight decay 0.0001, augmented by crop-flip, labels smoothed by 0.1" in text
-    assert "The run is in runs/pets-densenet-7-2-snapshot" in text
-    about = json.loads((tmp_path / "runs" / "pets-densenet-7-2-snapshot" / "run.json").read_text())
-    assert about["data"]["training"]["weight_decay"] == 1e-4
-    assert about["data"]["training"]["label_smoothing"] == 0.1
-    text = run("evaluate", "runs/pets-densenet-7-2-snapshot")
-    assert "On the 8 test rows of" in text
-
-
-@pytest.mark.parametrize(
-    ("changes", "status", "message"),
-    [
-        (["--model", "wrn-17-4"], 1, "depth 17 does not exist: depths are 6N + 4. The nearest are 16 and 22"),
-        (["--model", "cnn", "--augment", "mixup"], 2, "no augmentation 'mixup'. Expected one of none, flip, crop-flip"),
-        (["--model", "cnn", "--precision", "half"], 2, "no precision 'half'. Expected one of float32, mixed_bfloat16"),
-        (["--model", "mlp", "--data", "wine", "--augment", "flip"], 1, "rows have shape (13,). Expected images"),
-        (["--model", "mlp", "--data", "wine", "--cutout", "3"], 1, "rows have shape (13,). Expected images"),
-        (["--model", "cnn", "--data", "empty"], 1, "'empty' has no images"),
-    ],
-)
-def test_the_command_line_says_what_to_type(tmp_path, monkeypatch, changes, status, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty").mkdir()
-    assert message in run(*TRAIN, "--data", "wine", "--out", "x", *changes, status=status)
-    assert not (tmp_path / "x").exists()

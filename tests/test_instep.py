@@ -245,7 +245,6 @@ def test_after_our_own_error_nothing_stays_either():
     assert_ordinary(model.optimizer, variables)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_files_saved_meanwhile_are_ordinary(tmp_path):
     path = tmp_path / "mid.keras"
     model = compiled(optimizer=keras.optimizers.Adam(0.01))
@@ -293,3 +292,6 @@ def test_nothing_is_handed_over_that_the_recipe_does_not_ask_for():
 def test_an_average_that_is_named_twice():
     with pytest.raises(ValueError, match="the same average twice: leave one out, or make two of them"):
         mm.Collect(END, into=[mm.Ema(0.9)] * 2)
+    shared = mm.Mean()
+    with pytest.raises(ValueError, match="the same average twice: leave one out, or make two of them"):
+        fit(compiled(), mm.Collect(END, into=shared), mm.Collect(END, into=shared), epochs=1)

@@ -7,24 +7,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from commands import run
 from manyminima import datasets
-from manyminima.cli import app
 from manyminima.datasets import tables
 from manyminima.datasets.limiting import limited
 from manyminima.datasets.records import open_table, rows_at_once
 from manyminima.datasets.room import available, check_room
 from tables_of_people import people, prices, write
-
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-def run(*arguments, status=0):
-    result = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == status, result.output + repr(result.exception)
-    return " ".join(result.output.split())
 
 
 def repeated(path, rows, columns=None):

@@ -154,12 +154,31 @@ def test_errors_say_what_to_type(y, probs, says):
         ([1, 2], r"shape \(2,\), expected \(3,\): one weight per example"),
         ([1, -1, 2], r"holds -1\.0 at row 1.*Use 0 to leave an example out"),
         ([1, 2, np.nan], r"holds nan at row 2"),
+        (["a", "b", "c"], r"sample_weight holds <U1 values, expected numbers: one weight of at least 0 per example"),
         ([0, 0, 0], r"0 for every example.*weight above 0"),
     ],
 )
 def test_weight_errors(weight, says):
     with pytest.raises(ValueError, match=says):
         metrics.nll(Y, P[0], weight)
+
+
+def test_a_sentence_begins_with_a_capital():
+    assert [getattr(metrics, name).facts.title for name in metrics.__all__] == [
+        *("Accuracy", "Brier", "ECE", "NLL", "Squared error")
+    ]
+
+
+def test_a_name_is_no_metric():
+    assert metrics.known(metrics.nll) is metrics.nll
+    for other in ("nll", np.mean):
+        with pytest.raises(TypeError, match="expected one of mm.metrics, such as metric=mm.metrics.nll"):
+            metrics.known(other)
+
+
+def test_no_examples_are_no_prediction():
+    with pytest.raises(ValueError, match=r"probs is empty: its shape is \(0, 3\)\. Pass at least one example"):
+        metrics.nll([], np.zeros((0, 3)))
 
 
 def test_array_errors_say_which_member():

@@ -5,20 +5,10 @@ import numpy as np
 import pytest
 
 import manyminima as mm
-from problems import alone, compiled, data, head, layers, several, two_heads
+from problems import alone, data, head, layers, several, two_heads
 
 X, Y = data(70)
 BCE, SCE = keras.losses.BinaryCrossentropy, keras.losses.SparseCategoricalCrossentropy
-
-
-@pytest.fixture(scope="module")
-def model():
-    return compiled()
-
-
-@pytest.fixture(scope="module")
-def ensemble(model):
-    return mm.Ensemble(model, several(model))
 
 
 def _softmax(z):

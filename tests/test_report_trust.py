@@ -221,6 +221,17 @@ def test_errors_come_before_any_work():
         report(Y, P, validation=(VALIDATION[0], bad))
 
 
+def test_what_is_no_combination_no_averages_and_no_list_of_members():
+    with pytest.raises(
+        TypeError, match=r"combination is 'fitted', expected what mm\.Combination\.fit\(y_val, probs_val\)"
+    ):
+        inputs.combination("fitted", None)
+    with pytest.raises(TypeError, match=r"averages is a dict, expected what ensemble\.average_scores\(x, y\) returns"):
+        inputs.averages({}, 3)
+    with pytest.raises(ValueError, match="run says 3 of its members, expected a list with a dict for each"):
+        inputs.labels(3, 3)
+
+
 def test_several_outputs_have_validation_rows_of_their_own():
     several = {"kind": P, "size": RNG.normal(size=(4, 150, 1))}
     validation = ({"kind": VALIDATION[0]}, {"kind": VALIDATION[1], "size": RNG.normal(size=(4, 150, 1))})

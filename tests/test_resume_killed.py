@@ -8,25 +8,13 @@ import subprocess
 import sys
 import time
 
-import pytest
-from typer.testing import CliRunner
-
 import manyminima as mm
-from manyminima.cli import app
-
-# Keras 3.15 asks NumPy 2 for a copy in a way that NumPy is giving up, whenever it turns a variable into an array.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+from commands import run
 
 TRAIN = (
     *("train", "--data", "digits", "--model", "mlp:16", "--recipe", "snapshot", "--cycles", "6", "--peak", "0.1"),
     *("--epochs", "36", "--batch-size", "16", "--best", "val_loss"),
 )
-
-
-def run(*arguments, status=0):
-    result = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == status, result.output + repr(result.exception)
-    return " ".join(result.output.replace("│", " ").split())
 
 
 def killed_after(path, members):

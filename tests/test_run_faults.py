@@ -1,6 +1,5 @@
 """Nothing on disk is trusted: any changed byte is noticed, nobody's files are overwritten, and what is lost is told."""
 
-import contextlib
 import json
 import os
 import resource
@@ -8,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -20,6 +20,10 @@ from manyminima.runs.streaming import read_member
 from manyminima.runs.verify import inspect
 from problems import assert_same, compiled
 from runs_of_100 import SNAPSHOT, fit
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+from fault_injections import room_for
 
 ARRAYS = [np.arange(6, dtype="float32").reshape(2, 3), np.array([1, 2], "int32")]
 MEMBER = member_file(20)
@@ -213,17 +217,6 @@ def test_killed_at_any_moment(tmp_path):
     """Every member whose `add` returned is there, and what was under way is there whole or not at all."""
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "1"], capture_output=True, text=True)
     assert done.stdout == "done\n", done.stderr
-
-
-@contextlib.contextmanager
-def room_for(size):
-    """Let no file grow beyond so many bytes, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def names(path):

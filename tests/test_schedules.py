@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import cases
 from manyminima import schedules
 from manyminima.schedules import Constant, CosineCycles, Joined, Linear, Staircase, Triangular
+from manyminima.schedules.steps import divided
 
 ROWS = [getattr(schedules, name)(**arguments) for name, arguments in cases.SCHEDULES]
 ROWS += [Joined((Constant(0.1), Linear(0.1, 0.0, steps=5)), boundaries=(7,)), Staircase(CosineCycles(0.1, 4), width=6)]
@@ -172,7 +173,7 @@ def test_joined_pieces_count_from_their_own_start(lengths, step):
 def test_division_without_a_division_is_exact(counts, n):
     """The traced form estimates quotients in float32, which knows 24 of the 31 bits."""
     counts = np.array([*counts, 0, n - 1, n, max(counts) // n * n, 2**31 - 1], "int64").clip(0, 2**31 - 1)
-    found = schedules._divided(keras.ops.convert_to_tensor(counts.astype("int32")), n, keras.ops)
+    found = divided(keras.ops.convert_to_tensor(counts.astype("int32")), n, keras.ops)
     np.testing.assert_array_equal([keras.ops.convert_to_numpy(a) for a in found], [counts // n, counts % n])
 
 
@@ -182,6 +183,14 @@ def test_division_without_a_division_is_exact(counts, n):
         (lambda: CosineCycles(-0.1, 5), "0 <= floor < peak"),
         (lambda: CosineCycles(0.1, 5, floor=0.2), "0 <= floor < peak"),
         (lambda: CosineCycles(float("nan"), 5), "0 <= floor < peak"),
+        (lambda: CosineCycles("0.1", 5), "expected peak to be a number, not '0.1'"),
+        (lambda: CosineCycles(0.1, "five"), "expected length to be a number of steps or a Fraction of one, not 'five'"),
+        (lambda: CosineCycles(0.1, float("nan")), "expected length to be a number of steps"),
+        (lambda: Triangular(0.1, 0.0, 8, offset=None), "expected offset to be a number of steps"),
+        (lambda: Constant(None), "expected rate to be a number, not None"),
+        (lambda: Linear(0.1, 0.0, "5"), "expected steps to be a number"),
+        (lambda: Joined((0.1, 0.2), (3,)), r"expected schedules, such as Constant\(0.1\) for a rate of 0.1"),
+        (lambda: Staircase(0.1, 5), "expected a schedule to hold"),
         (lambda: CosineCycles(0.1, 0), "above 0 steps"),
         (lambda: CosineCycles(0.1, 5, length_multiplier=0.5), "length_multiplier >= 1.001"),
         (lambda: CosineCycles(0.1, 5, rate_multiplier=0.0), "rate_multiplier > 0"),

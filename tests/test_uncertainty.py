@@ -130,3 +130,11 @@ def test_errors_of_what_is_no_distribution(measure):
         measure(np.full((2, 3, 3), 0.2))
     with pytest.raises(ValueError, match=r"holds -1 in member 0, row 0, expected probabilities.*softmax"):
         measure(np.full((2, 3, 3), -1.0))
+
+
+@pytest.mark.parametrize("column", [[[[0.2], [0.9]]], [[[0.0], [0.9]]], [[[0.0, 0.7]]]])
+def test_labels_that_are_no_distribution_say_how_to_make_them_one(column):
+    with pytest.raises(
+        ValueError, match=r"rows of probs sum to .*make each label two classes: np\.stack\(\[1 - probs, probs\]"
+    ):
+        uncertainty.total(column)

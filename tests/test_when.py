@@ -34,13 +34,18 @@ def test_numpys_numbers_of_batches_do_as_well():
     assert Every(np.int64(2))(4)
 
 
-@pytest.mark.parametrize("wrong", [(3, 2), (3, 3), (0, 1), (-1,)])
+def test_at_keeps_its_steps_whatever_held_them():
+    assert At(n for n in (3, 6)) == At([3, 6]) == At((3, 6))
+    assert hash(At([3, 6])) == hash(At((3, 6)))
+
+
+@pytest.mark.parametrize("wrong", [(3, 2), (3, 3), (0, 1), (-1,), ("3",), (2.5,), 3])
 def test_at_needs_ascending_numbers(wrong):
     with pytest.raises(ValueError, match="expected ascending numbers of batches, each at least 1"):
         At(wrong)
 
 
-@pytest.mark.parametrize("wrong", [(0, 0), (-2, 0), (1, -1)])
+@pytest.mark.parametrize("wrong", [(0, 0), (-2, 0), (1, -1), ("2", 0), (1, 0.5)])
 def test_every_needs_an_interval(wrong):
     with pytest.raises(ValueError, match="expected interval >= 1 and start >= 0, both in batches"):
         Every(*wrong)
