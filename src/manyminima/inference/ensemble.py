@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from manyminima.combination import Combination
-from manyminima.inference import inputs, outputs, sources
+from manyminima.inference import arguments, inputs, outputs, sources
 from manyminima.inference.execution import Execution, choose
 from manyminima.inference.judging import judge_of
 from manyminima.inference.predicting import Reader, Way, each_member, gather, size_of, way_of
@@ -52,9 +52,7 @@ class Ensemble:
         from_logits: bool | None = None,
         execution: str = "auto",
     ):
-        if not model.built:
-            raise ValueError(f"model '{model.name}' is not built: call it once, or model.build(input_shape).")
-        self.model = model
+        self.model = arguments.model(model)
         found = sources.check(model, sources.members_of(members))
         if architecture.adapts(model):
             for member in found.weights:
@@ -68,14 +66,14 @@ class Ensemble:
 
     @classmethod
     def from_files(
-        cls, build_model: Callable[[], keras.Model], files: Sequence[str | os.PathLike], **options
+        cls, build_model: Callable[[], keras.Model], files: str | os.PathLike | Sequence[str | os.PathLike], **options
     ) -> "Ensemble":
         """Make an ensemble of `.keras` or `.weights.h5` files that were made elsewhere.
 
         Args:
             build_model: returns the built model whose weights the files hold.
-            files: paths or patterns such as "models/*.keras"; files of one pattern are put in the order of the numbers
-                in their names (10 after 9), and one that several patterns match is taken once.
+            files: a path, a pattern such as "models/*.keras", or several; files of one pattern are put in the order of the
+                numbers in their names (10 after 9), and one that several patterns match is taken once.
             **options: as for `Ensemble`.
         """
         members = sources.from_files(build_model(), files)
@@ -90,7 +88,7 @@ class Ensemble:
     def __getitem__(self, index):
         """Return one member's weights, or for a slice the ensemble of those members."""
         if not isinstance(index, slice):
-            return self._members[index]
+            return self._members[arguments.place(index, len(self))]
         about = {**self._about, "members": self._about["members"][index]}
         members = Members(self._members[index], about, self._files[index])
         if not members.weights:
@@ -99,12 +97,11 @@ class Ensemble:
 
     def newest(self, n: int) -> "Ensemble":
         """Return the ensemble of the newest n members; ValueError if there are not so many."""
-        if not 1 <= n <= len(self):
-            raise ValueError(f"the newest {n} members: expected between 1 and the number of members, {len(self)}.")
-        return self[-n:]
+        return self.part(range(len(self) - arguments.newest(n, len(self)), len(self)))
 
     def part(self, indices: Sequence[int]) -> "Ensemble":
         """Return the ensemble of some members, by their places."""
+        indices = arguments.places(indices, len(self))
         about = {**self._about, "members": [self._about["members"][i] for i in indices if self._about["members"]]}
         members = self._members
         chosen = sources.Stored([members.places[i] for i in indices]) if isinstance(members, sources.Stored) else None
@@ -130,9 +127,7 @@ class Ensemble:
         members, and go back to the mean.
         """
         if combination is not None:
-            if len(self.tasks) > 1:
-                raise ValueError("a combination is for one output, and this model has several: combine each by itself.")
-            combination.check_fits(len(self), next((task.kind for task in self.tasks.values() if task), None))
+            arguments.combination(combination, len(self), [task and task.kind for task in self.tasks.values()])
         other = object.__new__(Ensemble)
         other.__dict__.update({**self.__dict__, "combination": combination})
         other.__dict__.pop("_usual_way", None)
@@ -159,6 +154,10 @@ class Ensemble:
         """What is known about the run and its members, as plain data for reports."""
         kinds = {name: task and task.kind for name, task in self.tasks.items() if name or len(self.tasks) == 1}
         return {**self._about, "task": kinds.get("") if set(kinds) == {""} else kinds}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs: what was compiled is compiled there anew."""
+        return {k: v for k, v in self.__dict__.items() if k not in _COMPUTED} | {"_compiled": {}}
 
     def __repr__(self):
         kinds = ", ".join(f"{name}: {t}" if name else str(t) for name, t in self.tasks.items())
@@ -190,7 +189,9 @@ class Ensemble:
             combine: a function of (members, examples, classes), such as those of `mm.combine`; None is what was fitted beside
                 the run (`ensemble.combination`), or else their mean.
         """
-        return self._predict(x, batch_size, self._way(combine) if combine else self._usual_way)[0]
+        return self._predict(x, batch_size, self._usual_way if combine is None else self._way(arguments.rule(combine)))[
+            0
+        ]
 
     def evaluate(self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int | None = None) -> dict:
         """Return the scores of the combined prediction by name, as the report defines them; a dict for each output.
@@ -294,6 +295,6 @@ class Ensemble:
     def _predict(self, x, batch_size: int | None, way: Way, y=None, sample_weight=None):
         """Return the rows of `way`, labels and sample weights."""
         total = None if inputs.is_dataset(x) else inputs.rows(x)
-        size = self._size(x, total) if batch_size is None else batch_size
+        size = self._size(x, total) if batch_size is None else arguments.batch_size(batch_size)
         batches = inputs.batches(x, size, y, sample_weight)
         return gather(batches, way, total, size if total else None)

@@ -55,6 +55,8 @@ def load(
         ValueError: missing, damaged, foreign or renamed files, links, runs of different models, classes that Keras does not
             know, or a model that it cannot build.
     """
+    if path is None or not isinstance(path, str | os.PathLike | Snapshots | Sequence):
+        raise TypeError(f'{path!r:.60} is no run: write mm.load("runs/x"), or several of them in a list.')
     given = [path] if isinstance(path, str | os.PathLike | Snapshots) else list(path)
     if not given:
         raise ValueError('mm.load([]) names no run: write mm.load("runs/x").')

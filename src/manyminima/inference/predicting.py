@@ -13,6 +13,7 @@ from manyminima.calibrate import Temperature
 from manyminima.combination import Combination
 from manyminima.combine import mean
 from manyminima.inference import inputs, outputs
+from manyminima.inference.arguments import combined
 from manyminima.inference.execution import Execution, batches_at_once, compiles_each_shape
 from manyminima.inference.inputs import Batch, Rows
 from manyminima.inference.programs import Pending, Program
@@ -85,7 +86,8 @@ def way_of(combine: Callable | None, members: int, program: Callable[[], Program
 
     def on_arrays(x: Any, pending: Pending, rows: int, first_row: int) -> dict[str, np.ndarray]:
         rule = combine or mean
-        return {name: rule(probs) for name, probs in every.finish(x, pending, rows, first_row).items()}
+        found = every.finish(x, pending, rows, first_row)
+        return {name: combined(rule(probs), rows) for name, probs in found.items()}
 
     if not (isinstance(combination, Combination) and all(read.tasks.values()) and _suits(combination, members)):
         return Way(every.start, on_arrays, axis=0)  # or their errors

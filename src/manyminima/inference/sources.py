@@ -2,6 +2,7 @@
 
 import glob
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -61,6 +62,14 @@ def members_of(source: Any) -> Members:
         raise TypeError(
             f'a path holds no model: write mm.load("{os.fspath(source)}"), or pass mm.Snapshots("{os.fspath(source)}").'
         )
+    if isinstance(source, keras.callbacks.Callback) and hasattr(source, "members"):
+        raise TypeError(
+            "members are expected, and this is the callback that holds them: write Ensemble(model, collect.members)."
+        )
+    if isinstance(source, keras.Model) or not hasattr(source, "__iter__"):
+        raise TypeError(
+            f"members are {source!r:.60}: expected lists of arrays, such as [model.get_weights()], or a Snapshots."
+        )
     runs = [source] if isinstance(source, Snapshots) else source if _are_runs(source) else None
     found = _in_memory(source) if runs is None else _on_disk(runs)
     if not found.weights:
@@ -73,6 +82,10 @@ def _in_memory(source: Any) -> Members:
     if members and isinstance(members[0], np.ndarray):
         raise TypeError(
             "members are lists of arrays, and these are arrays: for one member write [model.get_weights()]."
+        )
+    if any(isinstance(member, keras.Model) for member in members):
+        raise TypeError(
+            "members are lists of arrays, and these are models: write [model.get_weights() for model in models]."
         )
     known = [asdict(m) for m in getattr(source, "members", [])]
     about = {**(getattr(source, "run", None) or {}), "members": known}
@@ -124,8 +137,10 @@ def check(model: keras.Model, members: Members) -> Members:
     return members._replace(checked=True)
 
 
-def from_files(model: keras.Model, patterns: Iterable[str | os.PathLike]) -> Members:
+def from_files(model: keras.Model, patterns: str | os.PathLike | Iterable[str | os.PathLike]) -> Members:
     """Return the members in `.keras` and `.weights.h5` files; `model` serves to read them, and loses its own weights."""
+    if isinstance(patterns, str | os.PathLike):
+        patterns = [patterns]
     files = list(dict.fromkeys(path for pattern in patterns for path in _matching(os.fspath(pattern))))
     if not files:
         raise ValueError('no files were named: write from_files(build_model, ["models/*.keras"]).')
@@ -151,7 +166,9 @@ def _read_weights(model: keras.Model, path: str) -> Weights:
     if not path.endswith(".weights.h5"):
         raise ValueError(f"'{path}' is no file of Keras weights: expected a name ending in .keras or .weights.h5.")
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings():  # the slots of an optimizer are not asked for
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer", UserWarning)
+            model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(f"'{path}' does not fit model '{model.name}', or is damaged: {error}") from error
     return model.get_weights()

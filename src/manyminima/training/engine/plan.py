@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from manyminima.inference import inputs
+from manyminima.parameters import is_whole
 from manyminima.recipes import Plan
 from manyminima.training import averages, rate, validate
 
@@ -123,7 +124,7 @@ def orders(job: Job, model: keras.Model, folds: Sequence[Any]) -> Orders:
 
 def whole(name: str, value: Any, least: int) -> int:
     """Return a whole number; ValueError if it is none, or below `least`."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+    if not is_whole(value, least):
         raise ValueError(
             f"{name}={value!r}: expected a whole number of at least {least}, such as {name}={max(least, 8)}."
         )
