@@ -141,7 +141,7 @@ def test_what_is_no_array(ensemble):
     with pytest.raises(ValueError, match=r'holds Python objects, such as .* Write x.astype\("float32"\)'):
         ensemble.predict(np.array([["a", 1, 2, 3]], dtype=object))
     for size in (0, -1):
-        with pytest.raises(ValueError, match="expected at least 1 example"):
+        with pytest.raises(ValueError, match="whole number of at least 1"):
             ensemble.predict(X, batch_size=size)
 
 

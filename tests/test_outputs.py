@@ -130,7 +130,7 @@ def test_inputs_that_cannot_be_predicted(ensemble):
         ensemble.evaluate(one_shot(), Y)
     with pytest.raises(ValueError, match="different lengths"):
         ensemble.evaluate(X, Y[:10])
-    with pytest.raises(ValueError, match="expected at least 1"):
+    with pytest.raises(ValueError, match="whole number of at least 1"):
         ensemble.predict(X, batch_size=0)
     x = X.copy()
     x[37, 2] = np.nan

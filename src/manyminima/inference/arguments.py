@@ -10,7 +10,7 @@ import numpy as np
 from manyminima.combination import Combination
 from manyminima.parameters import is_whole
 
-__all__ = ["batch_size", "combination", "combined", "model", "newest", "place", "places", "rule"]
+__all__ = ["combination", "combined", "model", "newest", "place", "places", "rule"]
 
 
 def model(given: Any) -> keras.Model:
@@ -49,13 +49,6 @@ def newest(given: Any, count: int) -> int:
     """Return a number of members; ValueError if there are not so many."""
     if not is_whole(given) or given > count:
         raise ValueError(f"the newest {given} members: expected between 1 and the number of members, {count}.")
-    return int(given)
-
-
-def batch_size(given: Any) -> int:
-    """Return a number of rows at once; ValueError if it is none."""
-    if not is_whole(given):
-        raise ValueError(f"batch_size={given!r:.60}: expected a whole number of at least 1, such as batch_size=256.")
     return int(given)
 
 

@@ -295,6 +295,6 @@ class Ensemble:
     def _predict(self, x, batch_size: int | None, way: Way, y=None, sample_weight=None):
         """Return the rows of `way`, labels and sample weights."""
         total = None if inputs.is_dataset(x) else inputs.rows(x)
-        size = self._size(x, total) if batch_size is None else arguments.batch_size(batch_size)
+        size = self._size(x, total) if batch_size is None else batch_size
         batches = inputs.batches(x, size, y, sample_weight)
         return gather(batches, way, total, size if total else None)

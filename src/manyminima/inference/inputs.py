@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from manyminima.parameters import is_whole
+
 __all__ = ["Batch", "Rows", "batches", "is_dataset", "map_arrays", "pad", "power_of_two", "rows", "rows_at_once"]
 
 _MOST, _FEWEST = 1024, 32  # rows at once, unless the user says otherwise
@@ -76,8 +78,10 @@ def batches(x: Any, batch_size: int, y: Any = None, sample_weight: Any = None) -
     Raises:
         ValueError: a data set was given together with `y`, no example at all, or arrays of different lengths.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size}: expected at least 1 example at a time.")
+    if not is_whole(batch_size):
+        raise ValueError(
+            f"batch_size={batch_size!r:.60}: expected a whole number of at least 1, such as batch_size=256."
+        )
     if is_dataset(x):
         if y is not None or sample_weight is not None:
             raise ValueError("y and sample_weight come out of the data set itself: pass the data set alone.")
