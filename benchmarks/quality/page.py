@@ -62,7 +62,8 @@ def _again() -> list[str]:
         return []
     result = json.loads(AGAIN.read_text())
     names = sorted(result["found"], key=lambda name: _order(result, result["ideas"], name))
-    head = f"On {result['scored_rows']:,} new signals of the same generator, the same nets, scored once:"
+    few = f" ({len(result['left_out'])} more ideas were not scored again)" if result["left_out"] else ""
+    head = f"On {result['scored_rows']:,} new signals of the same generator, the same nets, scored once{few}:"
     return [head, "", *_curves(result), "", *_table(result, names), "", _verdict_again(), ""]
 
 

@@ -48,7 +48,7 @@ def freeze(seconds: float) -> None:
     _check_unscored(SCORED)
     trained = {name: _is_trained(name) for name in (*IDEAS, *peers.PEERS)}
     found = _each("validation", [name for name in trained if trained[name]], _chosen, seconds)
-    if found is None:
+    if len(found) < sum(trained.values()):
         return
     ideas = {name: found[name] for name in IDEAS if name in found}
     about = {
@@ -137,12 +137,16 @@ def score(seconds: float) -> None:
 
 
 def score_again(seconds: float) -> None:
-    """Score the same choice on new signals, once; nothing can be chosen any more. Of the peers no weights were kept."""
+    """Score the same choice on new signals; nothing can be chosen any more. Of the peers no weights were kept.
+
+    What there was no time for is named in the file as left out, and added by the next call.
+    """
     if not SCORED.exists():
         raise FileNotFoundError(f"'{SCORED}' does not exist: the test rows come first. Run python -m quality score.")
-    _check_unscored(AGAIN)
-    choice = frozen()
-    _score("fresh", choice, list(choice["ideas"]), AGAIN, seconds)
+    if not AGAIN.exists() or json.loads(AGAIN.read_text()).get("left_out"):
+        _score("fresh", frozen(), list(frozen()["ideas"]), AGAIN, seconds)
+    else:
+        _check_unscored(AGAIN)
 
 
 def _score(part: str, choice: dict[str, Any], names: list[str], path: Path, seconds: float) -> None:
@@ -164,10 +168,12 @@ def _score(part: str, choice: dict[str, Any], names: list[str], path: Path, seco
 
     ready = [name for name in names if name in peers.PEERS or not _left([option[name]], FINAL)]
     found = _each(part, ready, row, seconds)
-    if found is None:
+    if part == "test" and len(found) < len(ready):
         return
     curves = {n: reference_curve(y, r).calibrated_nll for n, r in (("nets", nets), ("moving averages", averages))}
     about = {"environment": environment("torch", "torchensemble"), "curves": curves, "scored_rows": len(y)}
+    if part != "test":
+        about["left_out"] = [name for name in names if name not in found]
     single = found[SINGLE]["scores"]
     for entry in found.values():
         entry["differences"] = {
@@ -181,18 +187,19 @@ def _score(part: str, choice: dict[str, Any], names: list[str], path: Path, seco
     print(f"scored: {path}")
 
 
-def _each(kind: str, names: list[str], do: Callable[[str], dict], seconds: float) -> dict[str, Any] | None:
-    """Do it for each name, keeping what is done; None if the time was over before all were done."""
+def _each(kind: str, names: list[str], do: Callable[[str], dict], seconds: float) -> dict[str, Any]:
+    """Do it for each name, keeping what is done; once the time is over, nothing new is begun."""
     end, found = time.monotonic() + seconds, {}
     for number, name in enumerate(names):
         path = CACHE / kind / f"{re.sub('[^a-z0-9]+', '-', name)}.json"
         if not path.exists():
             if time.monotonic() > end:
-                print(f"{len(names) - number} of {len(names)} to go: call again")
-                return None
+                continue
             _write(path, do(name))
         found[name] = json.loads(path.read_text())
         print(f"{number + 1}/{len(names)}  {name}: {_short(found[name])}", flush=True)
+    if len(found) < len(names):
+        print(f"{len(names) - len(found)} of {len(names)} to go: call again")
     return found
 
 
