@@ -4,11 +4,12 @@
 people read goes to standard error.
 """
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from manyminima import folders
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,13 +49,7 @@ def check_file(path: Path, option: str, example: str) -> None:
 
 def check_writable(out: Path, option: str = "--out") -> None:
     """Raise an OSError if no file can be put into this folder, which need not be there yet."""
-    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists() or folder.is_symlink())
-    if not there.is_dir():
-        raise NotADirectoryError(f"cannot write to '{out}': '{there}' is a file. Choose another {option}.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"cannot write to '{out}': no permission in '{there}'. Choose another {option}, or chmod u+w it."
-        )
+    folders.check_writable(out, f"cannot write to '{out}'", option)
 
 
 def console_beside(json: Path | None) -> "Console":

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from manyminima.folders import check_writable
 from manyminima.runs.format import json_text, replacing, write_json
 
 __all__ = ["FORMAT", "Store", "parts_in"]
@@ -47,7 +48,7 @@ class Store:
 
     def _claim(self, path: Path) -> None:
         record = path / _NAME
-        _check_place(path)
+        check_writable(path, f"a study cannot be kept in '{path}'", "directory")
         if record.exists():
             self._check_same(record)
         elif path.exists() and any(path.iterdir()):
@@ -109,16 +110,6 @@ class Store:
                 str(self._path),
             ) from error
         return arrays
-
-
-def _check_place(path: Path) -> None:
-    there = next(place for place in (path, *path.absolute().parents) if place.exists() or place.is_symlink())
-    if not there.is_dir():
-        raise NotADirectoryError(f"a study cannot be kept in '{path}': '{there}' is a file. Choose another directory.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"a study cannot be kept in '{path}': no permission in '{there}'. Choose another directory, or chmod u+w it."
-        )
 
 
 def _change(key: str, there: Any, here: Any) -> str:
