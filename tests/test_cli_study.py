@@ -10,9 +10,8 @@ import time
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from manyminima.cli import app
+from commands import run
 from manyminima.cli.study_next import command_of
 from manyminima.comparison.results import Row
 
@@ -28,12 +27,6 @@ from manyminima.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 main()
 """
-
-
-def run(*arguments, status=0):
-    result = CliRunner(env={"COLUMNS": "160", "TERM": "dumb"}).invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == status, result.output + repr(result.exception)
-    return " ".join(result.output.replace("│", " ").split())
 
 
 def test_a_study_answers_and_goes_on_where_it_stopped(tmp_path):

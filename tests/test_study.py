@@ -1,4 +1,4 @@
-"""A study: methods as they are typed, what is kept when it is interrupted, and paired differences that can say "no gain"."""
+"""A study as a whole: what it trains and scores, what is kept when it is interrupted, and what it shows."""
 
 import dataclasses
 import json
@@ -7,15 +7,10 @@ from io import StringIO
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
-from scipy import stats
 
 import manyminima as mm
-from manyminima.cli.study import separated
 from manyminima.comparison import results, running, showing, verdict
-from manyminima.comparison.methods import PEAKS, method_of, peaks_of
 from manyminima.comparison.results import paired
 from manyminima.comparison.store import Store
 from page_checks import problems, problems_of_page
@@ -41,144 +36,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(folder):
     return mm.study(build_model, WINE, RECIPES, **OPTIONS, into=folder)
-
-
-# -- methods -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "recipe"),
-    [
-        ("single", mm.recipes.snapshot(cycles=1, peak=0.1)),
-        ("snapshot:cycles=5,floor=0.001", mm.recipes.snapshot(cycles=5, peak=0.1, floor=0.001)),
-        ("swa", mm.recipes.swa(peak=0.1)),
-        ("swa:start=0.5", mm.recipes.swa(start=0.5, peak=0.1)),
-    ],
-)
-def test_a_method_is_a_recipe_with_a_peak_to_come(text, recipe):
-    assert method_of(text).recipe(0.1) == recipe
-
-
-@pytest.mark.parametrize("text", ["constant", "ema:decay=0.9", "lawa:k=2", "polyak:last=2", "checkpoints:last=2"])
-def test_recipes_that_leave_the_rate_alone_run_along_a_constant_one(text):
-    plan = method_of(text).recipe(0.25).plan(6, 10)
-    assert {float(plan.lr(t)) for t in range(60)} == {0.25}
-    assert plan.when(60)
-
-
-def test_peaks_that_are_not_given_are_those_of_the_optimizer():
-    assert peaks_of(keras.optimizers.SGD()) == PEAKS["SGD"]
-    assert peaks_of(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())) == PEAKS["SGD"]
-    assert max(peaks_of(keras.optimizers.AdamW())) < min(PEAKS["SGD"])
-
-
-def test_a_deep_ensemble_shares_the_budget():
-    method = method_of("deep-ensemble:members=3")
-    assert (method.runs, method.epochs(10)) == (3, 3)
-    with pytest.raises(ValueError, match="2 epochs cannot be shared by 3 runs"):
-        method.epochs(2)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "snapshoot",
-            "no method 'snapshoot'. Did you mean snapshot\\? Expected one of single, constant, deep-ensemble, ",
-        ),
-        ("snapshot:cycle=5", "unknown option cycle. It takes cycles, floor"),
-        ("snapshot:cycles=5,peak=1", "The peak is chosen on validation rows, from --peaks"),
-        ("snapshot:cycles=five", "expected a number for cycles, got 'five'"),
-        ("snapshot:5", "'5' is no option. Write name=value"),
-        ("snapshot:cycles=0", "expected cycles to be a whole number of at least 1"),
-        ("deep-ensemble:members=0", "expected a whole number of at least 1, got '0'"),
-        ("single:x=1", "unknown option x. It takes none"),
-    ],
-)
-def test_what_is_no_method(text, message):
-    with pytest.raises(ValueError, match=message):
-        method_of(text)
-
-
-def test_recipes_are_separated_by_the_commas_between_them():
-    assert separated("single, snapshot:cycles=3,floor=0.1,swa") == ["single", "snapshot:cycles=3,floor=0.1", "swa"]
-
-
-# -- differences ---------------------------------------------------------------------------------------------------------
-
-
-def test_differences_are_paired():
-    rng = np.random.default_rng(0)
-    common = 10 * rng.normal(size=12)
-    ours, reference = common + rng.normal(size=12), common + 2
-    found, expected = paired(tuple(ours), tuple(reference)), stats.ttest_rel(ours, reference).confidence_interval(0.95)
-    np.testing.assert_allclose((found.low, found.high), (expected.low, expected.high))
-    np.testing.assert_allclose(found.mean, np.mean(ours - reference))
-
-
-def test_what_cannot_be_told_apart_is_no_gain():
-    same = paired((0.1, 0.2, 0.3), (0.1, 0.2, 0.3))
-    assert same.outcome == "unclear"
-    row = results.Row("swa", 0.1, 4, 1, {"nll": (0.1, 0.2, 0.3)}, {"nll": same})
-    single = dataclasses.replace(row, name="single", differences={})
-    assert verdict.headline([single, row], "nll").startswith("No gain: over 3 seeds nothing beats one ordinary run")
-    assert verdict.sentence(row) == "swa: no gain in NLL."
-    worse = dataclasses.replace(row, differences={"nll": paired((1.0, 1.1, 1.2), (0.1, 0.3, 0.3))})
-    assert verdict.headline([single, worse], "nll").endswith("Worse: swa.")
-    better = dataclasses.replace(row, differences={"nll": paired((0.1, 0.3, 0.3), (1.0, 1.1, 1.2))})
-    assert verdict.headline([single, worse, better], "nll").endswith("in NLL: swa (-0.8667 ± 0.1434).")
-    mixed = dataclasses.replace(row, differences={**better.differences, "error": same, "ece": worse.differences["nll"]})
-    assert verdict.sentence(mixed) == "swa: better in NLL; worse in ECE; no gain in error."
-
-
-def test_p_values_are_those_of_pairs():
-    rng = np.random.default_rng(3)
-    ours, reference = rng.normal(size=7), rng.normal(size=7) + 0.5
-    np.testing.assert_allclose(paired(tuple(ours), tuple(reference)).p, stats.ttest_rel(ours, reference).pvalue)
-    assert paired((1.0, 2.0), (1.0, 2.0)).p == 1
-    assert paired((1.0, 2.0), (2.0, 3.0)).p == 0
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_what_holm_believes_is_what_his_steps_reject(p_values):
-    rejected = 0
-    for k, p in enumerate(sorted(p_values)):
-        if p * (len(p_values) - k) >= 0.05:
-            break
-        rejected += 1
-    raised = results.holm(p_values)
-    assert sum(p < 0.05 for p in raised) == rejected
-    assert all(a >= b for a, b in zip(raised, p_values, strict=True))
-    assert [p for _, p in sorted(zip(p_values, raised, strict=True))] == sorted(raised)
-
-
-def test_the_headline_allows_for_how_many_are_compared():
-    rng = np.random.default_rng(0)
-    scores = tuple(rng.normal(1, 0.1, 6))
-    gap = rng.normal(size=6)
-    gap = (gap - gap.mean()) / gap.std(ddof=1)
-
-    def row(name, t):
-        ours = tuple(np.add(scores, 0.01 * (gap * np.sqrt(6) - t) / np.sqrt(6)))
-        return results.Row(name, 0.1, 4, 1, {"nll": ours}, {"nll": paired(ours, scores)})
-
-    single = dataclasses.replace(row("single", 0), differences={})
-    weak, strong, none = row("weak", 2.8), row("strong", 20.0), row("none", 0.1)  # p = 0.038, 6e-6, 0.9
-    assert verdict.headline([single, weak], "nll").endswith("weak (-0.0114 ± 0.0105).")
-    text = verdict.headline([single, weak, none], "nll")
-    assert "No gain" in text
-    assert "Unsure: weak; taken alone better, but 2 methods were compared" in text
-    assert [r.name for r in verdict.better([single, none, strong, weak], "nll")] == ["strong"]
-
-
-def test_scores_are_those_of_each_seed():
-    rng = np.random.default_rng(0)
-    y, probs = rng.integers(3, size=40), rng.dirichlet(np.ones(3), size=(2, 40)).astype("float32")
-    probs = np.concatenate([probs, np.full((1, 40, 3), np.nan, "float32")])
-    found = results.scores_by_seed(y, probs, "multiclass")
-    np.testing.assert_allclose(found["error"][:2], [1 - mm.metrics.accuracy(y, one) for one in probs[:2]])
-    np.testing.assert_allclose(found["nll"][:2], [mm.metrics.nll(y, one) for one in probs[:2]])
-    assert all(np.isnan(values[2]) for values in found.values())
 
 
 # -- the whole of it -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from manyminima.comparison.methods import Method
+from manyminima.parameters import is_whole
 
 __all__ = ["MOST_SEEDS", "check_fits", "check_numbers", "peaks_asked"]
 
@@ -30,7 +31,7 @@ def check_numbers(epochs: Any, seeds: Any, batch_size: Any, rows: int) -> None:
 
 
 def _whole(name: str, value: Any, least: int, hint: str) -> None:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+    if not is_whole(value, least):
         raise ValueError(f"{name}={value!r:.60}: expected a whole number of at least {least}, {hint}.")
 
 
